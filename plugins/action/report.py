@@ -1,0 +1,77 @@
+# Copyright (c) 2026 plainlinux.vpc authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Print what verify found, as tables; fail if anything was not as planned."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import tables
+from ansible_collections.plainlinux.vpc.plugins.plugin_utils import _plan_dir
+
+
+class ActionModule(ActionBase):
+    """Runs on the controller only."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        arguments = self.validate_argument_spec(
+            {
+                "show": {"type": "str", "required": True, "choices": ["plan", "verify", "nothing"]},
+                "text": {"type": "str"},
+                "hosts": {"type": "list", "elements": "str", "default": []},
+            }
+        )[1]
+        base = _plan_dir.folder(task_vars, self._templar.template)
+        result["changed"] = False
+        if arguments["show"] == "nothing":
+            shutil.rmtree(os.path.join(base, "verify"), ignore_errors=True)
+            return result
+        text, faults = str(arguments["text"] or ""), 0
+        if arguments["show"] == "verify":
+            summary = _plan_dir.read(os.path.join(base, _plan_dir.SUMMARY)) or {"hosts": {}}
+            text, faults = tables.of_verify(
+                self._kernels(base, summary, arguments["hosts"]), self._packets(base, arguments["hosts"])
+            )
+        Display().display(f"\n{text}\n")
+        if faults:
+            return {**result, "failed": True, "msg": f"{faults} faults, see the table"}
+        result["tables"] = text
+        return result
+
+    @staticmethod
+    def _kernels(base: str, summary: dict[str, Any], hosts: list[str]) -> list[dict[str, Any]]:
+        rows = []
+        for host in hosts:
+            for role in summary["hosts"].get(host, {}).get("roles", []):
+                found = _plan_dir.read(_plan_dir.result_path(base, f"{host}.{role}"))
+                row: dict[str, Any] = {"host": host, "role": role, "state": "as planned", "objects": []}
+                if found is None:
+                    row["state"] = "no answer"
+                elif found["failed"]:
+                    row.update(state="failed", objects=[found["msg"]])
+                elif found["changed"]:
+                    row.update(state="differs", objects=found["objects"])
+                rows.append(row)
+        return rows
+
+    @staticmethod
+    def _packets(base: str, hosts: list[str]) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for name in [*hosts, "guests"]:
+            found = _plan_dir.read(_plan_dir.result_path(base, f"{name}.packets"))
+            if found is not None and found["probes"] is None:
+                wrong = [f"{name}: {found['msg']}"]
+                rows.append({"source": name, "target": "all", "sent": 1, "right": 0, "wrong": wrong})
+            elif found is not None:
+                rows.extend(found["probes"])
+        return rows

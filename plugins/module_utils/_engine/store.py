@@ -1,0 +1,67 @@
+# Copyright (c) 2026 plainlinux.vpc authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Our own files on a host: written atomically, compared by content."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from typing import Any
+
+MODE = 0o644
+
+
+def read_text(path: str) -> str | None:
+    """A file's text, None where there is none."""
+    try:
+        with open(path, encoding="utf-8") as handle:
+            return handle.read()
+    except FileNotFoundError:
+        return None
+
+
+def write_text(path: str, text: str, mode: int = MODE) -> None:
+    """Replace a file as a whole: a reader, and a crash, sees the old or the new text."""
+    folder = os.path.dirname(path)
+    os.makedirs(folder, mode=0o755, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=".plainlinux-vpc-", dir=folder)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.chmod(temporary, mode)
+        os.rename(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def remove(path: str, upto: str) -> None:
+    """Remove a file, and its folders below `upto` that it leaves empty."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    folder = os.path.dirname(path)
+    while folder.startswith(upto):
+        try:
+            os.rmdir(folder)
+        except OSError:
+            return
+        folder = os.path.dirname(folder)
+
+
+def read_json(path: str) -> dict[str, Any]:
+    """A JSON file's mapping; empty where the file is missing."""
+    text = read_text(path)
+    if text is None:
+        return {}
+    content = json.loads(text)
+    return content if isinstance(content, dict) else {}
+
+
+def write_json(path: str, content: dict[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,341 @@
+# Copyright (c) 2026 plainlinux.vpc authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one transaction: make a host's kernel equal to one role's slice of the plan, or leave it as it was."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.plainlinux.vpc.plugins.module_utils._engine import process, store
+from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.files import UNIT_PATH, Files
+from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.lock import LockedError, held
+from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.originals import Originals
+from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.underlay import place
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel import neighbours, systemd
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import (
+    Command,
+    Context,
+    Delta,
+    KernelError,
+    Output,
+    State,
+    Subsystem,
+)
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.address import Address
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.ipset import Ipset
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.iptables import Iptables
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.link import Link
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.module import Module
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.nft import Nft
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.port import Port
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.route import Route
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.rule import Rule
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.sysctl import Sysctl
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import Scope
+
+# Written in this order, removed in reverse. Sysctls before addresses: an interface may have IPv6 switched off. Filters
+# and NAT before routes and rules: the first packet that finds a way is treated like all later ones.
+ORDER: tuple[Subsystem, ...] = (
+    Module(),
+    Link(),
+    Port(),
+    Sysctl(),
+    Address(),
+    Ipset(),
+    Iptables(),
+    Nft(),
+    Route(),
+    Rule(),
+)
+UNIT = systemd.Unit()
+# Routes may be many: their names say enough.
+NAMES_ONLY = {"route"}
+READ_ATTEMPTS = 5
+# Percent of what a role has on a host that one run may remove without being confirmed.
+REMOVAL_LIMIT = 50
+
+States = dict[str, State]
+Runner = Callable[[Command], Output]
+
+
+class RefusedError(Exception):
+    """Nothing was written: the slice, or the host, is not fit for it."""
+
+
+class FailedError(Exception):
+    """A write failed. The message says what, and what state the host is in now."""
+
+
+@dataclass
+class Result:
+    """deltas: what differed, by subsystem (also "file" and "unit"). warnings: what others on this host may do to us."""
+
+    deltas: dict[str, Delta] = field(default_factory=dict)
+    commands: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def changed(self) -> bool:
+        return any(self.deltas.values())
+
+
+@dataclass(frozen=True)
+class Options:
+    """check: compare only. removal_limit: percent of what the host has that one run may remove, None for no limit.
+
+    root: folder that stands for / where files are written, for tests. patience: seconds to wait for the lock.
+    """
+
+    check: bool = False
+    removal_limit: int | None = REMOVAL_LIMIT
+    root: str = ""
+    lock: str = "/run/plainlinux-vpc.lock"
+    patience: float = 60.0
+
+
+class Transaction:
+    """One slice applied to this host."""
+
+    def __init__(self, scope: Scope, content: Mapping[str, Any], options: Options, run: Runner = process.run) -> None:
+        self.scope = scope
+        self.content = content
+        self.options = options
+        self.run = run
+        self.files = Files(scope, options.root)
+        self.record_path = f"{self.files.base}/{scope.name}/record.json"
+        self.record: States = {}
+        self.originals = Originals(f"{self.files.base}/sysctl-original.json", scope.name)
+        self.result = Result()
+
+    def apply(self) -> Result:
+        """Compare, and unless in check mode write. Raises RefusedError, FailedError or LockedError."""
+        with held(self.options.lock, f"role {self.scope.name}", self.options.patience):
+            return self._apply()
+
+    def _apply(self) -> Result:
+        self.record = store.read_json(self.record_path)
+        wanted = self._wanted()
+        self.originals.plan(wanted["sysctl"], self._raw_sysctl(wanted))
+        before = self._read(wanted)
+        deltas = self._compare(before, wanted)
+        files = self._files_wanted(wanted)
+        file_delta = self.files.delta(files, self.record.get("file", {}))
+        unit_delta = self._unit_delta(files)
+        self._refuse(before, deltas)
+        self.result.deltas = {**deltas, "file": file_delta, "unit": unit_delta}
+        self.result.warnings = self._diagnose(wanted)
+        if self.options.check or not self.result.changed:
+            return self.result
+        self._arm(wanted)
+        try:
+            self._write(wanted, deltas)
+            self._read_back(wanted)
+            self._write_files(file_delta, unit_delta)
+        except BaseException as error:
+            self._undo(before, wanted, file_delta, error)
+            raise
+        self._settle(wanted, files)
+        return self.result
+
+    # What is wanted, and what is there
+
+    def _wanted(self) -> States:
+        wanted: States = {subsystem.name: {} for subsystem in ORDER}
+        wanted.update(self.content.get("state", {}))
+        try:
+            return place(wanted, self.content.get("underlay"), self.content.get("underlay6"), self.run)
+        except KernelError as error:
+            raise RefusedError(str(error)) from None
+
+    def _context(self, name: str, desired: Mapping[str, str], recorded: Mapping[str, str]) -> Context:
+        return Context(self.scope, desired, {**self.record.get(name, {}), **recorded})
+
+    def _read(self, wanted: States, recorded: States | None = None) -> States:
+        """What this scope owns now."""
+        found: States = {}
+        for subsystem in ORDER:
+            name = subsystem.name
+            context = self._context(name, wanted[name], (recorded or {}).get(name, {}))
+            for attempt in range(READ_ATTEMPTS):
+                try:
+                    outputs = [self._run_read(command) for command in subsystem.read(context)]
+                    found[name] = subsystem.parse(context, outputs)
+                    break
+                except KernelError as error:
+                    if attempt == READ_ATTEMPTS - 1:
+                        raise RefusedError(f"cannot read {name}: {error}") from None
+                    time.sleep(0.05 * 2**attempt)
+        return found
+
+    def _run_read(self, command: Command) -> Output:
+        output = self.run(command)
+        # A program that is not there yet has made nothing: a blank host in check mode is empty, not an error.
+        if output.status not in command.ok and output.status != process.NOT_INSTALLED:
+            raise RefusedError(str(process.CommandError(command, output)))
+        return output
+
+    def _raw_sysctl(self, wanted: States) -> State:
+        sysctl = next(subsystem for subsystem in ORDER if isinstance(subsystem, Sysctl))
+        context = self._context("sysctl", {**self.originals.held(), **wanted["sysctl"]}, {})
+        return sysctl.raw([self._run_read(command) for command in sysctl.read(context)])
+
+    def _compare(self, before: States, wanted: States) -> dict[str, Delta]:
+        deltas = {}
+        for subsystem in ORDER:
+            have, want = before[subsystem.name], wanted[subsystem.name]
+            if not subsystem.prunable:
+                have = {key: value for key, value in have.items() if key in want}
+            deltas[subsystem.name] = Delta.between(have, want)
+        return deltas
+
+    def _refuse(self, before: States, deltas: Mapping[str, Delta]) -> None:
+        foreign = [key for key, value in before["link"].items() if value.startswith("foreign")]
+        if foreign:
+            raise RefusedError(
+                f"interface {', '.join(sorted(foreign))} exists and is not ours: rename or remove it, "
+                "or give the network another name"
+            )
+        total = sum(len(state) for state in before.values())
+        removed = sum(len(delta.removed) for delta in deltas.values())
+        limit = self.options.removal_limit
+        if limit is not None and removed * 100 > total * limit:
+            raise RefusedError(
+                f"this would remove {removed} of the {total} objects that role {self.scope.name} has on this host,"
+                f" more than {limit} percent: is the inventory complete? Confirm with -e vpc_confirm_removal=true."
+            )
+
+    def _diagnose(self, wanted: States) -> list[str]:
+        if not wanted["route"]:
+            return []
+        outputs = [self.run(command) for command in neighbours.forward_read()]
+        return [
+            f"{chain} drops forwarded packets by its policy: guests are cut off unless a rule there accepts them"
+            for chain in neighbours.forward_drops(outputs)
+        ]
+
+    # Writing
+
+    def _arm(self, wanted: States) -> None:
+        """Before the first write: what we are about to own, so that a run after a crash knows it."""
+        self.originals.save()
+        armed = {name: {**self.record.get(name, {}), **_recorded(name, state)} for name, state in wanted.items()}
+        self._write_record({**armed, "file": self.record.get("file", {})})
+
+    def _write_record(self, content: Mapping[str, State]) -> None:
+        if content:
+            store.write_json(self.record_path, dict(content))
+        else:
+            store.remove(self.record_path, self.files.base)
+
+    def _write(self, wanted: States, deltas: Mapping[str, Delta], recorded: States | None = None) -> None:
+        for subsystem in ORDER:
+            self._write_one(subsystem.put, subsystem.name, wanted, deltas, recorded)
+        for subsystem in reversed(ORDER):
+            self._write_one(subsystem.drop, subsystem.name, wanted, deltas, recorded)
+
+    def _write_one(
+        self,
+        script: Callable[[Context, Delta], list[Command]],
+        name: str,
+        wanted: States,
+        deltas: Mapping[str, Delta],
+        recorded: States | None,
+    ) -> None:
+        if not deltas[name]:
+            return
+        for command in script(self._context(name, wanted[name], (recorded or {}).get(name, {})), deltas[name]):
+            self._run_write(command)
+
+    def _run_write(self, command: Command) -> None:
+        lines = command.stdin.count("\n") if command.stdin else 0
+        self.result.commands.append(" ".join(command.argv) + (f" ({lines} lines)" if lines else ""))
+        output = self.run(command)
+        if output.status not in command.ok:
+            raise process.CommandError(command, output)
+
+    def _read_back(self, wanted: States) -> None:
+        left = [
+            f"{name} {key}: {delta.before.get(key, 'missing')} instead of {delta.after.get(key, 'nothing')}"
+            for name, delta in self._compare(self._read(wanted), wanted).items()
+            for key in sorted({*delta.before, *delta.after})
+        ]
+        if left:
+            raise KernelError(f"the kernel did not take what was written: {'; '.join(left[:5])}")
+
+    def _undo(self, before: States, wanted: States, files: Delta, error: BaseException) -> None:
+        """Converge back to what was read before the first write, by the same path."""
+        problem = str(error) or type(error).__name__
+        try:
+            now = self._read(before, recorded=wanted)
+            self._write(before, self._compare(now, before), recorded=wanted)
+            left = self._compare(self._read(before, recorded=wanted), before)
+            self._write_files(files.inverse(), Delta({}, {}))
+        except Exception as second:
+            raise FailedError(f"{problem}. Undo failed too: {second}. The host is in between; run again.") from error
+        self.originals.restore()
+        self._write_record(self.record)
+        if any(left.values()):
+            names = [f"{name} {key}" for name, delta in left.items() for key in (*delta.before, *delta.after)]
+            raise FailedError(f"{problem}. Undone, but for: {', '.join(sorted(names)[:10])}") from error
+        if isinstance(error, Exception):
+            raise FailedError(f"{problem}. Nothing was changed: what had been written was undone.") from error
+
+    # Files of ours
+
+    def _files_wanted(self, wanted: States) -> State:
+        if not self._active():
+            return {}
+        contexts = {subsystem.name: self._context(subsystem.name, wanted[subsystem.name], {}) for subsystem in ORDER}
+        underlay = [self.content.get("underlay"), self.content.get("underlay6")]
+        return self.files.wanted(
+            ORDER, contexts, self.content.get("tables", {}), [address for address in underlay if address]
+        )
+
+    def _active(self) -> bool:
+        """Whether anything at all is wanted: the role is there, not on its way out."""
+        return any(self.content.get("state", {}).values())
+
+    def _write_files(self, file_delta: Delta, unit_delta: Delta) -> None:
+        context = Context(self.scope)
+        self.files.write(file_delta)
+        self._reload_systemd(file_delta.after)
+        for command in [*UNIT.put(context, unit_delta), *UNIT.drop(context, unit_delta)]:
+            self._run_write(command)
+        self.files.remove(file_delta)
+        self._reload_systemd(dict.fromkeys(file_delta.removed, ""))
+
+    def _reload_systemd(self, paths: Mapping[str, str]) -> None:
+        if UNIT_PATH in paths and self._systemd():
+            self._run_write(Command(("systemctl", "daemon-reload")))
+
+    def _systemd(self) -> bool:
+        return os.path.isdir("/run/systemd/system") and not self.options.root
+
+    def _unit_delta(self, files: State) -> Delta:
+        if not self._systemd():
+            return Delta({}, {})
+        context = Context(self.scope)
+        have = UNIT.parse(context, [self.run(command) for command in UNIT.read(context)])
+        if UNIT_PATH in files:
+            return Delta.between(have, {systemd.UNIT: "enabled active"})
+        ours = UNIT_PATH in self.record.get("file", {}) and not self.files.others()
+        return Delta.between(have if ours else {}, {})
+
+    def _settle(self, wanted: States, files: State) -> None:
+        """After success: the record of what is ours now; nothing at all when nothing is."""
+        self.originals.settle()
+        content = {name: _recorded(name, state) for name, state in wanted.items()}
+        self._write_record({**content, "file": dict.fromkeys(files, "")} if self._active() else {})
+
+
+def _recorded(name: str, state: State) -> State:
+    """What the record keeps of a state."""
+    return dict.fromkeys(state, "") if name in NAMES_ONLY else state
+
+
+__all__ = ["REMOVAL_LIMIT", "FailedError", "LockedError", "Options", "RefusedError", "Result", "Transaction"]

@@ -1,0 +1,227 @@
+# Copyright (c) 2026 plainlinux.vpc authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Instances: what a user may write in vpc_instances. The one part with 100,000 items, so its checks cost little."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model import fields
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import (
+    check_mac,
+    format_ipv4,
+    format_ipv6,
+    parse_ipv4,
+    parse_ipv6,
+)
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import Report, show
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.host import Hosts
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Networks
+
+SECTION = "vpc_instances"
+
+_INTERFACE = ("network", "address", "address6", "mac", "vif")
+_INTERFACE_KEYS = frozenset(_INTERFACE)
+_KEYS = frozenset(("name", "hypervisor", "security_groups", "interfaces", *_INTERFACE))
+_REQUIRED = frozenset(("name", "hypervisor"))
+_NETWORK = frozenset(("network",))
+# Part of the name of a network namespace, which is a file name.
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,38}[a-z0-9])?")
+_NAME_ALLOWED = "1 to 40 of a-z 0-9 . _ -, first and last a letter or digit"
+_VIF = re.compile(r"(?!br-|-)[A-Za-z0-9_.-]{1,15}")
+# all and default are taken in /proc/sys/net/*/conf.
+_VIF_TAKEN = frozenset((".", "..", "lo", "all", "default"))
+_VIF_ALLOWED = "1 to 15 of A-Z a-z 0-9 _ . -, not starting with - or br-, not lo, all, default, . or .."
+
+
+class Interface(NamedTuple):
+    """An interface of an instance. path: where it was written; no part of its identity.
+
+    address, address6, mac (lower case with colons), vif (name on the hypervisor): None where left out.
+    """
+
+    path: str
+    network: str
+    address: int | None
+    address6: int | None
+    mac: str | None
+    vif: str | None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Interface) and self[1:] == other[1:]
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self[1:])
+
+
+class Instance(NamedTuple):
+    """A guest. path: where it was written; no part of its identity. interfaces: at least one."""
+
+    path: str
+    name: str
+    hypervisor: str
+    interfaces: tuple[Interface, ...]
+    security_groups: tuple[str, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Instance) and self[1:] == other[1:]
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self[1:])
+
+
+def read_instances(report: Report, raw: Any, hosts: Hosts, networks: Networks) -> list[Instance]:
+    """Read the list `vpc_instances` and count the interfaces of each network.
+
+    The result is in the order of the input, and of use only where nothing was reported.
+    """
+    reader = _Reader(report, hosts, networks)
+    for index, value in enumerate(fields.sequence(report, SECTION, raw)):
+        reader.instance(f"{SECTION}[{index}]", value)
+    return reader.instances
+
+
+class _Reader:
+    """Reads one instance after the other and remembers what must be unique, and where it was."""
+
+    def __init__(self, report: Report, hosts: Hosts, networks: Networks) -> None:
+        self.report = report
+        self.hosts = hosts
+        self.networks = networks
+        self.instances: list[Instance] = []
+        self.names: dict[str, str] = {}
+        self.addresses: dict[int, str] = {}
+        self.addresses6: dict[int, str] = {}
+        self.macs: dict[str, str] = {}
+        self.vifs: defaultdict[str, dict[str, str]] = defaultdict(dict)
+
+    def instance(self, path: str, value: Any) -> None:
+        report = self.report
+        item = fields.mapping(report, path, value, _KEYS, _REQUIRED)
+        if item is None:
+            return
+        name = fields.text(report, path, item, "name")
+        if name is not None:
+            if not _NAME.fullmatch(name):
+                report.add(f"{path}.name", f"{show(name)} is not allowed: {_NAME_ALLOWED}")
+            elif self.names.setdefault(name, path) is not path:
+                report.add(f"{path}.name", f"{show(name)} is already the name of {self.names[name]}")
+        hypervisor = self.hypervisor(path, item)
+        if "interfaces" in item:
+            interfaces = self.interfaces(path, item, hypervisor)
+        elif "network" in item:
+            interfaces = (self.interface(path, item, hypervisor),)
+        else:
+            report.add(f"{path}.network", "is missing (or interfaces, a list, for several networks)")
+            interfaces = (self.interface(path, item, hypervisor),)
+        groups = self.security_groups(path, item) if "security_groups" in item else ()
+        self.instances.append(Instance(path, name or "", hypervisor or "", interfaces, groups))
+
+    def hypervisor(self, path: str, item: Mapping[str, Any]) -> str | None:
+        word = fields.text(self.report, path, item, "hypervisor")
+        if word is None:
+            return None
+        # The host's own string: 100,000 equal ones would cost memory.
+        name = self.hosts.hypervisors.get(word)
+        if name is None and self.hosts.complete:
+            where = "group hypervisors" if word in self.hosts.names else "the inventory's group hypervisors"
+            hint = "" if word in self.hosts.names else self.report.hint(word, self.hosts.hypervisors)
+            self.report.add(f"{path}.hypervisor", f"{show(word)} is not in {where}{hint}")
+        return name
+
+    def interfaces(self, path: str, item: Mapping[str, Any], hypervisor: str | None) -> tuple[Interface, ...]:
+        report = self.report
+        both = [key for key in _INTERFACE if key in item]
+        if both:
+            report.add(f"{path}.interfaces", f"cannot be combined with {', '.join(both)} of the instance itself")
+        values = fields.sequence(report, f"{path}.interfaces", item["interfaces"])
+        if values is item["interfaces"] and not values:
+            report.add(f"{path}.interfaces", "is empty; at least one interface is needed")
+        found = []
+        for index, value in enumerate(values):
+            at = f"{path}.interfaces[{index}]"
+            interface = fields.mapping(report, at, value, _INTERFACE_KEYS, _NETWORK)
+            if interface is not None:
+                found.append(self.interface(at, interface, hypervisor))
+        return tuple(found)
+
+    def interface(self, path: str, item: Mapping[str, Any], hypervisor: str | None) -> Interface:
+        report = self.report
+        network = fields.text(report, path, item, "network")
+        address = fields.address(report, path, item, "address", parse_ipv4) if "address" in item else None
+        address6 = fields.address(report, path, item, "address6", parse_ipv6) if "address6" in item else None
+        if network is not None:
+            place = self.networks.places.get(network)
+            if place is None:
+                self.unknown_network(path, network)
+            else:
+                network = place.name
+                place.interfaces += 1
+                if address is not None and (not place.low <= address <= place.high or address in place.reserved):
+                    report.add(f"{path}.address", place.refusal(4, address))
+                    address = None
+                if address6 is not None and not place.low6 <= address6 <= place.high6:
+                    report.add(f"{path}.address6", place.refusal(6, address6))
+                    address6 = None
+        if address is not None and self.addresses.setdefault(address, path) is not path:
+            report.add(
+                f"{path}.address", f"{format_ipv4(address)} is already taken by {self.addresses[address]}.address"
+            )
+        if address6 is not None and self.addresses6.setdefault(address6, path) is not path:
+            report.add(
+                f"{path}.address6", f"{format_ipv6(address6)} is already taken by {self.addresses6[address6]}.address6"
+            )
+        mac = self.mac(path, item) if "mac" in item else None
+        vif = self.vif(path, item, hypervisor) if "vif" in item else None
+        return Interface(path, network or "", address, address6, mac, vif)
+
+    def mac(self, path: str, item: Mapping[str, Any]) -> str | None:
+        mac = fields.text(self.report, path, item, "mac")
+        if mac is not None:
+            try:
+                check_mac(mac)
+            except ValueError as error:
+                self.report.add(f"{path}.mac", str(error))
+            else:
+                if self.macs.setdefault(mac, path) is not path:
+                    self.report.add(f"{path}.mac", f"{mac} is already taken by {self.macs[mac]}.mac")
+        return mac
+
+    def vif(self, path: str, item: Mapping[str, Any], hypervisor: str | None) -> str | None:
+        vif = fields.text(self.report, path, item, "vif")
+        if vif is None:
+            return None
+        if not _VIF.fullmatch(vif) or vif in _VIF_TAKEN:
+            self.report.add(f"{path}.vif", f"{show(vif)} is not allowed: {_VIF_ALLOWED}")
+        elif hypervisor is not None and self.vifs[hypervisor].setdefault(vif, path) is not path:
+            earlier = self.vifs[hypervisor][vif]
+            self.report.add(
+                f"{path}.vif", f"{vif} is already taken by {earlier}.vif on the same hypervisor, {hypervisor}"
+            )
+        return vif
+
+    def security_groups(self, path: str, item: Mapping[str, Any]) -> tuple[str, ...]:
+        path = f"{path}.security_groups"
+        names = []
+        for index, value in enumerate(fields.sequence(self.report, path, item["security_groups"])):
+            if isinstance(value, str) and value:
+                names.append(fields.plain(value))
+            else:
+                self.report.add(f"{path}[{index}]", f"{show(value)} is not the name of a security group")
+        return tuple(names)
+
+    def unknown_network(self, path: str, name: str) -> None:
+        # Where a network's name could not be read, it may be this one.
+        if self.networks.complete:
+            hint = self.report.hint(name, self.networks.places)
+            self.report.add(f"{path}.network", f"{show(name)} is not a network of vpc_networks{hint}")

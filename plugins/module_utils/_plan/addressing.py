@@ -1,0 +1,104 @@
+# Copyright (c) 2026 plainlinux.vpc authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Addresses and MACs of every interface: what the inventory says, and what it leaves out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.instance import Instance
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import Model
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import identity
+
+# An IPv6 network is searched for a free address only in its first 2^32: that is enough, and keeps addresses short.
+SEARCH6 = 1 << 32
+
+
+class Port(NamedTuple):
+    """One interface of one guest, complete."""
+
+    instance: str
+    number: int
+    hypervisor: str
+    network: str
+    address: int | None
+    address6: int | None
+    mac: str
+    vif: str
+
+
+def usable(network: Network) -> int:
+    """How many IPv4 guests fit: all addresses but network, broadcast, gateway and bridge address."""
+    return network.cidr.size - 4 if network.cidr is not None else 0
+
+
+def complete(model: Model) -> list[Port]:
+    """Every interface of every guest in order of instance name, with address and MAC.
+
+    A missing address is searched from a place that the guest's name decides, so that other guests do not move it.
+    """
+    taken: set[tuple[int, int]] = set()
+    macs: set[tuple[str, str]] = set()
+    vifs: set[tuple[str, str]] = set()
+    for network in model.networks.values():
+        if network.cidr is not None:
+            taken.update((4, value) for value in (network.gateway, network.bridge_address) if value is not None)
+    for instance in model.instances.values():
+        for interface in instance.interfaces:
+            if interface.address is not None:
+                taken.add((4, interface.address))
+            if interface.address6 is not None:
+                taken.add((6, interface.address6))
+            if interface.mac is not None:
+                macs.add((interface.network, interface.mac))
+            if interface.vif is not None:
+                vifs.add((instance.hypervisor, interface.vif))
+    ports: list[Port] = []
+    for instance in model.instances.values():
+        for index, interface in enumerate(instance.interfaces):
+            network = model.networks[interface.network]
+            address, address6 = interface.address, interface.address6
+            if address is None and network.cidr is not None:
+                address = _free(taken, 4, network.cidr.first + 1, network.cidr.size - 2, instance, index)
+            if address6 is None and network.cidr6 is not None:
+                size = min(network.cidr6.size - 1, SEARCH6)
+                address6 = _free(taken, 6, network.cidr6.first + 1, size, instance, index)
+            mac = interface.mac or _mac(macs, network.name, address, address6)
+            vif = interface.vif or _vif(vifs, instance, index)
+            ports.append(Port(instance.name, index, instance.hypervisor, network.name, address, address6, mac, vif))
+    return ports
+
+
+def _mac(taken: set[tuple[str, str]], network: str, address: int | None, address6: int | None) -> str:
+    """A MAC that follows from the address; where somebody in the network chose that one, another that follows too."""
+    mac = identity.mac_of_address(address) if address is not None else identity.mac_of_address6(address6 or 0)
+    attempt = address if address is not None else address6 or 0
+    while (network, mac) in taken:
+        attempt += 1 << 128
+        mac = identity.mac_of_address6(attempt)
+    taken.add((network, mac))
+    return mac
+
+
+def _vif(taken: set[tuple[str, str]], instance: Instance, index: int) -> str:
+    """A name that no other interface of the hypervisor has."""
+    vif = identity.vif_name(instance.name, index)
+    attempt = 0
+    while (instance.hypervisor, vif) in taken:
+        attempt += 1
+        vif = identity.vif_name(f"{instance.name} {attempt}", index)
+    taken.add((instance.hypervisor, vif))
+    return vif
+
+
+def _free(taken: set[tuple[int, int]], family: int, first: int, size: int, instance: Instance, index: int) -> int:
+    """The first free address from the instance's preferred one on. The model has made sure that there is one."""
+    start = identity.preferred_offset(instance.name, index, size)
+    for step in range(size):
+        address = first + (start + step) % size
+        if (family, address) not in taken:
+            taken.add((family, address))
+            return address
+    raise ValueError(f"no free address for {instance.name}")

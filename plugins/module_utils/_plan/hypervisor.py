@@ -1,0 +1,118 @@
+# Copyright (c) 2026 plainlinux.vpc authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a hypervisor looks like: a bridge per network, proxy ARP, one route table per bridge."""
+
+from __future__ import annotations
+
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import format_ipv4
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import identity
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.layout import (
+    MAIN_TABLE,
+    Layout,
+    State,
+    addresses,
+    forwarding,
+    prefixes,
+)
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import HYPERVISOR
+
+
+def common(layout: Layout) -> State:
+    """What every hypervisor has that is no router itself: it, and monitoring on it, reaches guests elsewhere."""
+    if layout.gateway is None:
+        return {"route": {}}
+    via = {family: layout.via(layout.gateway, family) for family in (4, 6)}
+    return {
+        "route": {
+            f"{family} {MAIN_TABLE} {prefix}": via[family]
+            for network in layout.model.networks.values()
+            for family, prefix in prefixes(network)
+        }
+    }
+
+
+def slice_of(layout: Layout, name: str) -> State:
+    """The desired state of one hypervisor, by subsystem, without the common part."""
+    host = layout.model.hosts[name]
+    networks = layout.bridges(name)
+    is_router = "router" in host.roles
+    state: State = {
+        "module": {"bridge": "loaded"} if networks else {},
+        "link": {},
+        "port": {},
+        "address": {},
+        "rule": {},
+        "route": {},
+        "sysctl": forwarding(layout.has_ipv6()),
+    }
+    for network in networks:
+        _bridge(state, layout, network, is_router)
+    for port in layout.by_hypervisor.get(name, []):
+        device = f"dev {identity.bridge_name(port.network)}"
+        for family, address in addresses(port):
+            state["route"][f"{family} {MAIN_TABLE} {address}"] = device
+            # Also in the bridge's own table: else the host answers ARP for its local guests, and races with them.
+            state["route"][f"{family} {layout.tables[port.network]} {address}"] = device
+    quiet = [
+        network.name for network in networks if network.cidr6 is not None and network.local_switching == "isolated"
+    ]
+    if quiet:
+        state.update(_no_redirects(host.backend, quiet))
+    return state
+
+
+def _bridge(state: State, layout: Layout, network: Network, is_router: bool) -> None:
+    bridge = identity.bridge_name(network.name)
+    table = layout.tables[network.name]
+    isolated = network.local_switching == "isolated"
+    state["link"][bridge] = f"bridge address {identity.bridge_mac(network.name)}"
+    state["port"][bridge] = "isolated on" if isolated else "isolated off"
+    if network.bridge_address is not None:
+        state["address"][f"{bridge} {format_ipv4(network.bridge_address)}/32"] = "present"
+    if network.cidr6 is not None:
+        state["address"][f"{bridge} {identity.GATEWAY6}/64"] = "present"
+    for family, prefix in prefixes(network):
+        state["rule"][f"{family} {identity.RULE_PRIORITY} iif {bridge}"] = f"lookup {table}"
+        # A host that is its own router falls through to the main table, where the router's routes are.
+        if not is_router and layout.gateway is not None:
+            via = layout.via(layout.gateway, family)
+            state["route"][f"{family} {table} {prefix}"] = via
+            state["route"][f"{family} {table} default"] = via
+    sysctl = state["sysctl"]
+    if network.cidr is not None:
+        sysctl[f"net/ipv4/conf/{bridge}/proxy_arp"] = "1"
+        # Ports that cannot see each other need the host's answer for their neighbours on the same bridge too.
+        sysctl[f"net/ipv4/conf/{bridge}/proxy_arp_pvlan"] = "1" if isolated else "0"
+        sysctl[f"net/ipv4/conf/{bridge}/send_redirects"] = "0"
+        # The kernel's default delays each guest's first packet by up to 0.8 s.
+        sysctl[f"net/ipv4/neigh/{bridge}/proxy_delay"] = "0"
+    if network.cidr6 is not None:
+        sysctl[f"net/ipv6/conf/{bridge}/disable_ipv6"] = "0"
+
+
+def _no_redirects(backend: str, networks: list[str]) -> State:
+    """Keep ICMPv6 redirects from isolated guests: after one they look for their neighbour where they cannot see it.
+
+    IPv6 has no send_redirects sysctl. Measured without this: 11 of 12 pings between two guests of one bridge are lost.
+    """
+    bridges = [identity.bridge_name(name) for name in networks]
+    if backend == "iptables":
+        chain = f"{HYPERVISOR.prefix}output"
+        rule = "-o {} -p ipv6-icmp -m icmp6 --icmpv6-type 137 -j DROP"
+        return {
+            "iptables": {
+                f"6 filter {chain}": "\n".join(rule.format(bridge) for bridge in bridges),
+                f"6 filter OUTPUT -> {chain}": "first",
+            }
+        }
+    table = f"inet {HYPERVISOR.table}"
+    state = {
+        table: "table",
+        f"{table} set isolated": "type ifname",
+        f"{table} chain output": "type filter hook output priority 0; policy accept;\n"
+        "oifname @isolated icmpv6 type 137 drop",
+    }
+    state.update({f'{table} set isolated "{bridge}"': "element" for bridge in bridges})
+    return {"nft": state}

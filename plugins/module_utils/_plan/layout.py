@@ -1,0 +1,90 @@
+# Copyright (c) 2026 plainlinux.vpc authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole of the inventory in the forms that the slices of the hosts are cut from, each computed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import format_ipv4, format_ipv6
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import Model
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import identity
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.addressing import Port, complete
+
+State = dict[str, dict[str, str]]
+
+MAIN_TABLE = 254
+# The engine puts the name of the interface that carries the underlay address here.
+UNDERLAY = "@underlay"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """model: what the user wrote. ports: every guest interface, in order of guest name.
+
+    gateway: the router that hypervisors send to, None without one. tables: route table id by network.
+    by_hypervisor: the ports of each hypervisor.
+    """
+
+    model: Model
+    ports: list[Port]
+    gateway: str | None
+    tables: dict[str, int]
+    by_hypervisor: dict[str, list[Port]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: Model) -> Layout:
+        ports = complete(model)
+        by_hypervisor: dict[str, list[Port]] = {}
+        for port in ports:
+            by_hypervisor.setdefault(port.hypervisor, []).append(port)
+        # The first router carries the traffic; further ones hold the same state, ready to take over its address.
+        gateway = next((host.name for host in model.hosts.values() if "router" in host.roles), None)
+        return cls(model, ports, gateway, identity.table_ids(model.networks), by_hypervisor)
+
+    def bridges(self, host: str) -> list[Network]:
+        """Networks with a guest on this hypervisor, in order of name."""
+        names = {port.network for port in self.by_hypervisor.get(host, [])}
+        return [self.model.networks[name] for name in sorted(names)]
+
+    def via(self, host: str, family: int) -> str:
+        """A route's value for what is behind another host."""
+        node = self.model.hosts[host]
+        return f"via {node.underlay if family == 4 else node.underlay6} dev {UNDERLAY}"
+
+    def has_ipv6(self) -> bool:
+        return any(network.cidr6 is not None for network in self.model.networks.values())
+
+
+def addresses(port: Port) -> list[tuple[int, str]]:
+    """(family, address) of a guest interface."""
+    found = []
+    if port.address is not None:
+        found.append((4, format_ipv4(port.address)))
+    if port.address6 is not None:
+        found.append((6, format_ipv6(port.address6)))
+    return found
+
+
+def prefixes(network: Network) -> list[tuple[int, str]]:
+    """(family, prefix) of a network."""
+    return [(prefix.family, prefix.text) for prefix in (network.cidr, network.cidr6) if prefix is not None]
+
+
+def forwarding(ipv6: bool) -> dict[str, str]:
+    """Sysctls of every host that forwards. Alternatives: see _kernel/sysctl.py."""
+    state = {
+        "net/ipv4/ip_forward": "1",
+        # Packets of guests turn round on one interface; a redirect would teach their senders a way that does not exist.
+        "net/ipv4/conf/all/send_redirects": "0",
+        f"net/ipv4/conf/{UNDERLAY}/send_redirects": "0",
+        # Answers from the internet arrive from the router, which need not be where our own default route points.
+        f"net/ipv4/conf/{UNDERLAY}/rp_filter": "2|0",
+    }
+    if ipv6:
+        # A forwarding host ignores router advertisements unless told otherwise, and would lose its default route.
+        state[f"net/ipv6/conf/{UNDERLAY}/accept_ra"] = "2|0"
+        state["net/ipv6/conf/all/forwarding"] = "1"
+    return state

@@ -1,0 +1,121 @@
+# Copyright (c) 2026 plainlinux.vpc authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan, and what verify found, as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+ROWS = 200
+
+
+def table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A titled table in aligned columns; at most ROWS rows, the rest is counted."""
+    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    shown = texts[:ROWS]
+    widths = [max(len(row[column]) for row in [list(header), *shown]) for column in range(len(header))]
+    lines = [title, "  ".join(cell.ljust(width) for cell, width in zip(header, widths)).rstrip()]
+    lines.append("  ".join("-" * width for width in widths))
+    lines.extend("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in shown)
+    if len(texts) > ROWS:
+        lines.append(f"... and {len(texts) - ROWS} more")
+    if not texts:
+        lines.append("(none)")
+    return "\n".join(lines)
+
+
+def of_plan(summary: Mapping[str, Any], routes: Mapping[str, int]) -> str:
+    """What will be where. routes: number of routes by "host role"."""
+    networks = table(
+        "Networks",
+        (
+            "name",
+            "vpc",
+            "prefix",
+            "IPv6 prefix",
+            "gateway",
+            "bridge address",
+            "table",
+            "nat",
+            "switching",
+            "guests",
+            "free",
+        ),
+        (
+            (
+                name,
+                item["vpc"],
+                item["cidr"],
+                item["cidr6"],
+                item["gateway"],
+                item["bridge_address"],
+                item["table"],
+                "yes" if item["nat"] else "no",
+                item["local_switching"],
+                item["guests"],
+                item["free"],
+            )
+            for name, item in summary["networks"].items()
+        ),
+    )
+    hosts = table(
+        "Hosts",
+        ("name", "roles", "backend", "underlay", "IPv6 underlay", "routes"),
+        (
+            (
+                name,
+                " ".join(item["roles"]),
+                item["backend"],
+                item["underlay"],
+                item["underlay6"],
+                " ".join(str(routes.get(f"{name} {role}", 0)) for role in item["roles"]),
+            )
+            for name, item in summary["hosts"].items()
+        ),
+    )
+    guests = table(
+        "Guests",
+        ("name", "hypervisor", "network", "address", "IPv6 address", "MAC", "interface"),
+        (
+            (
+                name,
+                item["hypervisor"],
+                interface["network"],
+                interface["address"],
+                interface["address6"],
+                interface["mac"],
+                interface["vif"],
+            )
+            for name, item in summary["instances"].items()
+            for interface in item["interfaces"]
+        ),
+    )
+    return f"{networks}\n\n{hosts}\n\n{guests}"
+
+
+def of_verify(kernels: Sequence[Mapping[str, Any]], probes: Sequence[Mapping[str, Any]]) -> tuple[str, int]:
+    """(text, number of faults). kernels: {host, role, state, objects}; probes: {where, sent, right, wrong: [text]}."""
+    drift = table(
+        "Kernel and boot files against the plan",
+        ("host", "role", "state", "what differs"),
+        ((item["host"], item["role"], item["state"], "; ".join(item["objects"][:3])) for item in kernels),
+    )
+    packets = table(
+        "Packets",
+        ("sent from", "to", "sent", "as planned"),
+        ((item["source"], item["target"], item["sent"], item["right"]) for item in probes),
+    )
+    faults = sum(1 for item in kernels if item["state"] != "as planned")
+    faults += sum(item["sent"] - item["right"] for item in probes)
+    wrong = [text for item in probes for text in item["wrong"]]
+    parts = [drift, packets]
+    if wrong:
+        parts.append(table("Packets that went wrong", ("what",), ([text] for text in wrong)))
+    sent = sum(item["sent"] for item in probes)
+    parts.append(
+        f"{len(kernels)} roles compared, {sent} packets sent: "
+        + ("all as planned" if not faults else f"{faults} faults")
+    )
+    return "\n\n".join(parts), faults

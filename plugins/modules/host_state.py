@@ -1,0 +1,159 @@
+#!/usr/bin/python
+# Copyright (c) 2026 plainlinux.vpc authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_state
+short_description: Make a host's kernel equal to its slice of the plan
+version_added: "0.1.0"
+description:
+  - Converges links, bridge ports, addresses, sysctls, kernel modules, policy rules, routes, ipsets, iptables
+    chains and nftables tables of one role on one host, in one round trip and as one transaction.
+  - Reads what the role owns on the host, compares it with the plan, writes the difference, reads back, and writes
+    the files from which C(plainlinux-vpc.service) restores the same state at boot.
+  - Owns what bears its mark and nothing else. Routes and policy rules of originator 173 (hypervisor) or 174
+    (router), bridges whose alias is C(plainlinux.vpc:ROLE), nftables tables C(plainlinux_ROLE), ipsets and iptables
+    chains C(vpc-ROLE-*), files that it recorded under C(/etc/plainlinux-vpc/). Objects of others are neither changed
+    nor re-ordered.
+  - If a write fails, what had been written is undone and the module fails with the program, its status, its message
+    and the refused line.
+  - The plan comes from M(plainlinux.vpc.plan), which must have run before.
+options:
+  role:
+    description: The role whose slice is applied.
+    type: str
+    required: true
+    choices: [hypervisor, router]
+  state:
+    description: V(absent) removes everything that the role owns on the host.
+    type: str
+    choices: [present, absent]
+    default: present
+  confirm_removal:
+    description:
+      - Allow a run that removes more than half of what the role has on this host. Without it such a run is refused,
+        because an empty or filtered inventory looks just like that.
+    type: bool
+    default: false
+  plan_id:
+    description:
+      - The identity of the plan that must be applied, as returned by M(plainlinux.vpc.plan). Any other is refused.
+    type: str
+  slice:
+    description: Set by the action plugin, the host's slice of the plan, packed.
+    type: str
+  lab_host:
+    description: Set by the action plugin in a lab run, the lab host that this must be.
+    type: str
+attributes:
+  check_mode:
+    support: full
+    description: The comparison is the same; nothing is written.
+  diff_mode:
+    support: full
+    description: Shows owned objects that differ.
+  idempotent:
+    support: full
+    description: A second run changes nothing.
+  action_group:
+    support: full
+    description: Member of the action group C(plainlinux.vpc.vpc).
+    membership: [plainlinux.vpc.vpc]
+extends_documentation_fragment: [plainlinux.vpc.attributes]
+requirements: ["iproute2", "nftables or iptables and ipset", "kernel 5.10 or later"]
+seealso:
+  - module: plainlinux.vpc.plan
+author: plainlinux.vpc authors (@plainlinux)
+"""
+
+EXAMPLES = r"""
+- name: Plan once, on the controller
+  plainlinux.vpc.plan:
+  run_once: true
+  register: vpc_plan
+
+- name: Apply the hypervisor's slice
+  plainlinux.vpc.host_state:
+    role: hypervisor
+    plan_id: "{{ vpc_plan.id }}"
+
+- name: Show what would change on a router
+  plainlinux.vpc.host_state:
+    role: router
+  check_mode: true
+  diff: true
+
+- name: Remove all that the router role owns
+  plainlinux.vpc.host_state:
+    role: router
+    state: absent
+"""
+
+RETURN = r"""
+plan:
+  description: How many objects were, or in check mode would be, written, by subsystem.
+  returned: always
+  type: dict
+  sample: {"route": {"added": 2, "changed": 0, "removed": 1}}
+objects:
+  description: Names of the objects, at most 50, as C(subsystem key).
+  returned: always
+  type: list
+  elements: str
+  sample: ["route 4 254 10.10.10.10"]
+commands:
+  description: Programs that were run to write, with the number of lines on their standard input.
+  returned: always
+  type: list
+  elements: str
+  sample: ["ip -4 -batch - (2 lines)"]
+"""
+
+import base64
+import json
+import zlib
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainlinux.vpc.plugins.module_utils._engine import result, transaction
+from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.store import read_text
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import SCOPES
+
+LAB_MARKER = "/etc/plainlinux-vpc-lab"
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "role": {"type": "str", "required": True, "choices": list(SCOPES)},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "confirm_removal": {"type": "bool", "default": False},
+            "plan_id": {"type": "str"},
+            "slice": {"type": "str"},
+            "lab_host": {"type": "str"},
+        },
+        required_if=[("state", "present", ("slice",))],
+        supports_check_mode=True,
+    )
+    params = module.params
+    if params["lab_host"] and (read_text(LAB_MARKER) or "").strip() != params["lab_host"]:
+        module.fail_json(msg=f"this is not the lab host {params['lab_host']}: nothing was done")
+    absent = params["state"] == "absent"
+    content = {} if absent else json.loads(zlib.decompress(base64.b64decode(params["slice"])))
+    limit = None if absent or params["confirm_removal"] else transaction.REMOVAL_LIMIT
+    options = transaction.Options(check=module.check_mode, removal_limit=limit)
+    try:
+        done = transaction.Transaction(SCOPES[params["role"]], content, options).apply()
+    except (transaction.RefusedError, transaction.LockedError) as error:
+        module.fail_json(msg=f"{error} Nothing was changed.")
+    except transaction.FailedError as error:
+        module.fail_json(msg=str(error))
+    for warning in done.warnings:
+        module.warn(warning)
+    module.exit_json(**result.present(done.deltas, done.commands, diff=module._diff))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+#!/usr/bin/python
+# Copyright (c) 2026 plainlinux.vpc authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: plan
+short_description: Compute what every host must look like
+version_added: "0.1.0"
+description:
+  - Reads the inventory's model, refuses what cannot work with all mistakes at once, and writes the plan. Each mistake
+    has the path into the inventory, the value and what is allowed.
+  - Runs on the controller, opens no connection and needs no facts. The whole inventory is planned, whatever
+    C(--limit) says.
+  - Writes C(plan.json) and a slice for each role on each host to the folder C(vpc_plan_dir), by default C(.vpc-plan)
+    beside the inventory. The same inventory gives the same bytes; if nothing changed, nothing is computed again.
+  - Takes no model as an option, because 100,000 guests as an option cost 13 seconds. It reads the variables
+    C(vpc_networks), C(vpc_instances) and, for each host in the groups C(hypervisors) and C(routers),
+    C(vpc_underlay_address) (default C(ansible_host)), C(vpc_underlay_address6) (default C(fe80::) with the IPv4
+    address embedded) and C(vpc_backend) (V(nftables) or V(iptables)).
+options:
+  show:
+    description: Return the plan as tables for people, too.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    support: full
+    description: Hosts are never touched; the plan is written in check mode too, for the tasks that compare with it.
+  diff_mode:
+    support: none
+    description: The plan is no state of a host.
+  idempotent:
+    support: full
+    description: Never reports a change.
+  action_group:
+    support: full
+    description: Member of the action group C(plainlinux.vpc.vpc).
+    membership: [plainlinux.vpc.vpc]
+extends_documentation_fragment: [plainlinux.vpc.attributes]
+seealso:
+  - module: plainlinux.vpc.host_state
+author: plainlinux.vpc authors (@plainlinux)
+"""
+
+EXAMPLES = r"""
+- name: Plan the private networks
+  plainlinux.vpc.plan:
+  run_once: true
+  register: vpc_plan
+
+- name: Plan, and return the tables
+  plainlinux.vpc.plan:
+    show: true
+  run_once: true
+"""
+
+RETURN = r"""
+id:
+  description: Identity of the plan. Equal inventories have equal ones.
+  returned: success
+  type: str
+  sample: 3b0c44298fc1c149
+path:
+  description: The plan's summary on the controller.
+  returned: success
+  type: str
+  sample: /srv/inventory/.vpc-plan/plan.json
+tables:
+  description: The plan for people.
+  returned: success and O(show=true)
+  type: str
+errors:
+  description: Every mistake in the inventory.
+  returned: failure
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: Where in the inventory.
+      type: str
+      sample: vpc_instances[3].address
+    message:
+      description: The value and what is allowed.
+      type: str
+"""

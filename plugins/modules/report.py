@@ -1,0 +1,67 @@
+#!/usr/bin/python
+# Copyright (c) 2026 plainlinux.vpc authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: report
+short_description: Print the plan, or what verify found, as tables
+version_added: "0.1.0"
+description:
+  - Runs on the controller and touches no host.
+  - With O(show=verify) it collects what M(plainlinux.vpc.host_state) in check mode and M(plainlinux.vpc.probe) found on
+    each host, prints it as tables and fails if anything was not as planned, or a host gave no answer.
+options:
+  show:
+    description:
+      - V(plan) prints O(text).
+      - V(verify) prints the results of all hosts.
+      - V(nothing) forgets results of earlier runs.
+    type: str
+    required: true
+    choices: [plan, verify, nothing]
+  text:
+    description: What to print with O(show=plan), the tables that M(plainlinux.vpc.plan) returned.
+    type: str
+  hosts:
+    description: Hosts whose results are expected with O(show=verify).
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    support: full
+    description: The same in check mode.
+  diff_mode:
+    support: none
+    description: There is nothing to differ.
+  idempotent:
+    support: full
+    description: Never reports a change.
+  action_group:
+    support: full
+    description: Member of the action group C(plainlinux.vpc.vpc).
+    membership: [plainlinux.vpc.vpc]
+extends_documentation_fragment: [plainlinux.vpc.attributes]
+seealso:
+  - module: plainlinux.vpc.plan
+  - module: plainlinux.vpc.probe
+author: plainlinux.vpc authors (@plainlinux)
+"""
+
+EXAMPLES = r"""
+- name: Show what verify found on all hosts of the play
+  plainlinux.vpc.report:
+    show: verify
+    hosts: "{{ ansible_play_hosts_all }}"
+  run_once: true
+"""
+
+RETURN = r"""
+tables:
+  description: What was printed.
+  returned: success
+  type: str
+"""

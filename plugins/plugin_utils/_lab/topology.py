@@ -1,0 +1,267 @@
+# Copyright (c) 2026 plainlinux.vpc authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a lab consists of: plan and lab name -> hosts, guests and the underlay. Pure: no I/O.
+
+Everything is plain data that survives JSON, because the supervisors of the hosts are programs of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .system import LabError
+
+PLAN_FORMAT = 1
+RESERVED = ("internet", "underlay")
+INTERNET = ("198.51.100.1/32", "2001:db8:ffff::1/128")
+
+_LAB_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_GUEST_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_INTERFACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+
+# Limits of the kernel and of systemd: sethostname(2), interface names with their final zero byte, file names.
+HOST_NAME_MAX = 64
+INTERFACE_MAX = 15
+NETNS_MAX = 128
+
+
+@dataclass(frozen=True)
+class Host:
+    """A lab host. addresses: of eth0, with prefix lengths. gateways: next hops of the default routes."""
+
+    name: str
+    netns: str
+    port: str
+    mac: str
+    addresses: tuple[str, ...]
+    gateways: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Vif:
+    """One interface of a guest: `name` in the guest's namespace, `vif` at its hypervisor's end."""
+
+    guest: str
+    netns: str
+    name: str
+    host: str
+    bridge: str
+    vif: str
+    mac: str
+    isolated: bool
+    address: str | None
+    gateway: str | None
+    address6: str | None
+    gateway6: str | None
+    # number of the guest's own route table for replies that leave by this interface; None if it has one interface only
+    table: int | None
+
+
+@dataclass(frozen=True)
+class Topology:
+    """A whole lab. gateways: addresses of the internet's namespace on the underlay, with prefix lengths."""
+
+    lab: str
+    hosts: tuple[Host, ...]
+    guests: tuple[str, ...]
+    vifs: tuple[Vif, ...]
+    gateways: tuple[str, ...]
+
+    @property
+    def underlay(self) -> str:
+        """Network namespace of the switch."""
+        return f"{self.lab}-underlay"
+
+    @property
+    def internet(self) -> str:
+        """Network namespace of the internet."""
+        return f"{self.lab}-internet"
+
+    def guest_netns(self, guest: str) -> str:
+        """Network namespace of a guest."""
+        return f"{self.lab}-vm-{guest}"
+
+
+def to_json(item: Host | Vif) -> dict[str, Any]:
+    """A host or an interface as JSON types."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(item).items()}
+
+
+def host_from_json(data: Mapping[str, Any]) -> Host:
+    """The inverse of `to_json` for a host."""
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    return Host(**values)
+
+
+def vif_from_json(data: Mapping[str, Any]) -> Vif:
+    """The inverse of `to_json` for an interface."""
+    return Vif(**data)
+
+
+def check_lab_name(lab: str) -> None:
+    """Refuse a lab name that cannot be part of the names that are made from it."""
+    if not _LAB_NAME.fullmatch(lab):
+        raise LabError(f"name: {lab!r} is no lab name; allowed are 1-32 of a-z 0-9 _ -, not first _ or -")
+
+
+def build(plan: Mapping[str, Any], lab: str) -> Topology:
+    """The lab of a plan. LabError with every mistake, one a line, if there can be none."""
+    check_lab_name(lab)
+    if plan.get("format") != PLAN_FORMAT:
+        raise LabError(f"plan.format: {plan.get('format')!r} is not supported; this lab reads format {PLAN_FORMAT}")
+    hosts: Mapping[str, Any] = plan.get("hosts") or {}
+    instances: Mapping[str, Any] = plan.get("instances") or {}
+    networks: Mapping[str, Any] = plan.get("networks") or {}
+    errors = [*_host_errors(lab, hosts), *_guest_errors(lab, hosts, instances, networks)]
+    if errors:
+        raise LabError("\n".join(errors))
+    gateways, prefixes = underlay({name: host["underlay"] for name, host in hosts.items()})
+    return Topology(
+        lab=lab,
+        hosts=tuple(_host(lab, name, hosts[name], gateways, prefixes) for name in sorted(hosts)),
+        guests=tuple(sorted(instances)),
+        vifs=tuple(
+            _vif(lab, guest, instances[guest], number)
+            for guest in sorted(instances)
+            for number in _numbers(instances[guest])
+        ),
+        gateways=tuple(f"{address}/{length}" for address, length in zip(gateways, prefixes)),
+    )
+
+
+def underlay(addresses: Mapping[str, str]) -> tuple[tuple[str, str], tuple[int, int]]:
+    """The default gateway's two addresses on the underlay and the prefix lengths of the two address families.
+
+    IPv4: the hosts' /24 if they share one, else the smallest prefix that covers them all with one address to spare;
+    the gateway has the highest free address. IPv6: link-local addresses, each with the IPv4 address embedded.
+    """
+    used = {int(ipaddress.IPv4Address(address)) for address in addresses.values()}
+    if not used:
+        raise LabError("plan.hosts: the plan has no host")
+    for length in range(24, -1, -1):
+        network = ipaddress.IPv4Network((min(used), length), strict=False)
+        first, last = int(network.network_address), int(network.broadcast_address)
+        if max(used) <= last and not used & {first, last}:
+            free = next((number for number in range(last - 1, first, -1) if number not in used), None)
+            if free is not None:
+                gateway = str(ipaddress.IPv4Address(free))
+                return (gateway, link_local(gateway)), (length, 64)
+    raise LabError("plan.hosts: no prefix covers the underlay addresses of all hosts with one address to spare")
+
+
+def link_local(address: str) -> str:
+    """The IPv6 link-local address that has an IPv4 address embedded: 192.168.56.103 -> fe80::c0a8:3867."""
+    return str(ipaddress.IPv6Address((0xFE80 << 112) | int(ipaddress.IPv4Address(address))))
+
+
+def nic_mac(*names: str) -> str:
+    """A locally administered MAC address that is always the same for the same names."""
+    digest = hashlib.sha256("/".join(names).encode()).hexdigest()
+    return ":".join(["02", *(digest[index : index + 2] for index in range(0, 10, 2))])
+
+
+def port_name(host: str) -> str:
+    """Name of the underlay switch's port for a host; a digest stands for a name that is too long."""
+    name = f"p-{host}"
+    return name if len(name) <= INTERFACE_MAX else f"p-{hashlib.sha256(host.encode()).hexdigest()[:12]}"
+
+
+def _numbers(instance: Mapping[str, Any]) -> range:
+    return range(len(instance["interfaces"]))
+
+
+def _host(lab: str, name: str, host: Mapping[str, Any], gateways: Sequence[str], prefixes: Sequence[int]) -> Host:
+    own = link_local(host["underlay"])
+    other = host.get("underlay6") or own
+    return Host(
+        name=name,
+        netns=f"{lab}-{name}",
+        port=port_name(name),
+        mac=nic_mac(lab, name),
+        addresses=tuple(
+            dict.fromkeys(
+                [f"{host['underlay']}/{prefixes[0]}", f"{own}/{prefixes[1]}", f"{ipaddress.IPv6Address(other)}/64"]
+            )
+        ),
+        gateways=tuple(gateways),
+    )
+
+
+def _vif(lab: str, guest: str, instance: Mapping[str, Any], number: int) -> Vif:
+    interface = instance["interfaces"][number]
+    return Vif(
+        guest=guest,
+        netns=f"{lab}-vm-{guest}",
+        name=f"eth{number}",
+        host=instance["hypervisor"],
+        bridge=interface["bridge"],
+        vif=interface["vif"],
+        mac=interface["mac"],
+        isolated=bool(interface["isolated"]),
+        address=interface.get("address"),
+        gateway=interface.get("gateway"),
+        address6=interface.get("address6"),
+        gateway6=interface.get("gateway6"),
+        table=100 + number if len(instance["interfaces"]) > 1 else None,
+    )
+
+
+def _host_errors(lab: str, hosts: Mapping[str, Any]) -> list[str]:
+    errors = []
+    seen: dict[str, str] = {}
+    for name, host in hosts.items():
+        path = f"plan.hosts.{name}"
+        if name in RESERVED or name.startswith("vm-"):
+            errors.append(f"{path}: this host name is taken by the lab itself (internet, underlay, vm-...)")
+        elif not _HOST_NAME.fullmatch(name) or ".." in name:
+            errors.append(f"{path}: is no host name; allowed are letters, digits, dots, hyphens and underscores")
+        if len(f"{lab}-{name}") > HOST_NAME_MAX:
+            errors.append(f"{path}: {lab}-{name} has more than {HOST_NAME_MAX} characters; choose a shorter lab name")
+        try:
+            address = str(ipaddress.IPv4Address(host.get("underlay")))
+        except ValueError:
+            errors.append(f"{path}.underlay: {host.get('underlay')!r} is no IPv4 address; set vpc_underlay_address")
+            continue
+        if address in seen:
+            errors.append(f"{path}.underlay: {address} is also the address of {seen[address]}")
+        seen[address] = name
+        try:
+            ipaddress.IPv6Address(host.get("underlay6") or "::")
+        except ValueError:
+            errors.append(f"{path}.underlay6: {host['underlay6']!r} is no IPv6 address")
+    return errors
+
+
+def _guest_errors(
+    lab: str, hosts: Mapping[str, Any], instances: Mapping[str, Any], networks: Mapping[str, Any]
+) -> list[str]:
+    errors = []
+    seen: dict[tuple[str, str], str] = {}
+    bridges = {network.get("bridge") for network in networks.values()}
+    for name, instance in instances.items():
+        path = f"plan.instances.{name}"
+        if not _GUEST_NAME.fullmatch(name):
+            errors.append(f"{path}: cannot be part of the name of a network namespace")
+        if len(f"{lab}-vm-{name}") > NETNS_MAX:
+            errors.append(f"{path}: {lab}-vm-{name} has more than {NETNS_MAX} characters; choose a shorter lab name")
+        host = instance.get("hypervisor")
+        if host not in hosts:
+            errors.append(f"{path}.hypervisor: {host!r} is not in plan.hosts")
+        for number, interface in enumerate(instance.get("interfaces") or ()):
+            vif = interface.get("vif") or ""
+            where = f"{path}.interfaces[{number}].vif"
+            if not _INTERFACE.fullmatch(vif) or len(vif) > INTERFACE_MAX:
+                errors.append(f"{where}: {vif!r} is no interface name of at most {INTERFACE_MAX} characters")
+            elif vif in ("lo", "eth0") or vif in bridges:
+                errors.append(f"{where}: {vif} is the name of an interface that a host has already")
+            if (host, vif) in seen:
+                errors.append(f"{where}: {vif} is also the name of an interface of {seen[(host, vif)]} on {host}")
+            seen[(host, vif)] = name
+    return errors
