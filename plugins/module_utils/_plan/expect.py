@@ -82,10 +82,11 @@ class _Guests:
             own = addresses(interface)
             for target in self._targets(index):
                 for remote in self._instances[target]["interfaces"]:
-                    if self._networks[remote["network"]]["vpc"] == network["vpc"]:
-                        for family, address in addresses(remote).items():
-                            if family in own:
-                                yield Probe(source, "guests", address, "ping", "reach")
+                    same = self._networks[remote["network"]]["vpc"] == network["vpc"]
+                    group, outcome = ("guests", "reach") if same else ("other VPCs", "blocked")
+                    for family, address in addresses(remote).items():
+                        if family in own:
+                            yield Probe(source, group, address, "ping", outcome)
             if 4 in own:
                 yield Probe(source, "gateway", network["gateway"], "ping", "reach")
                 unused = self._unused.get(interface["network"])

@@ -55,6 +55,11 @@ def table_ids(networks: Iterable[str]) -> dict[str, int]:
     return ids
 
 
+def short(vpc: str) -> str:
+    """A VPC's name within the names of sets, whose alphabet and length are narrower."""
+    return _digest("vpc", vpc).hex()[:8]
+
+
 def vif_name(instance: str, index: int) -> str:
     """Host-side interface of a guest's interface where the inventory names none."""
     name = f"{instance}.{index}"

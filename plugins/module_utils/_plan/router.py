@@ -1,11 +1,18 @@
 # Copyright (c) 2026 plainlinux.vpc authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a router looks like: a host route per guest, gateway addresses, NAT by sets and a rule that never changes."""
+"""What a router looks like: a host route per guest, gateway addresses, NAT by sets and a rule that never changes.
+
+All that goes from one network to another passes a router: it is where VPCs are kept apart.
+"""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import format_ipv4
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import identity
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.layout import (
     MAIN_TABLE,
     Layout,
@@ -41,53 +48,79 @@ def slice_of(layout: Layout, name: str) -> State:
         "route": routes,
         "sysctl": forwarding(layout.has_ipv6()),
     }
-    members = {
-        family: (
-            [prefix for network in networks if network.nat for kind, prefix in prefixes(network) if kind == family],
-            [prefix for network in networks for kind, prefix in prefixes(network) if kind == family],
-        )
-        for family in (4, 6)
-    }
-    state.update(_nat_iptables(members) if host.backend == "iptables" else _nat_nftables(members))
+    sets = _sets(networks)
+    state.update(_iptables(sets) if host.backend == "iptables" else _nftables(sets))
     return state
 
 
-# By family: (networks that reach the internet behind the router's address, all networks).
-Members = dict[int, tuple[list[str], list[str]]]
+class _Sets(NamedTuple):
+    """The prefixes of one family that the router's rules look up. vpcs: by VPC, empty where there is only one."""
+
+    nat: list[str]
+    internal: list[str]
+    vpcs: dict[str, list[str]]
 
 
-def _nat_nftables(members: Members) -> State:
+def _sets(networks: list[Network]) -> dict[int, _Sets]:
+    found = {}
+    for family in (4, 6):
+        own = [(network, prefix) for network in networks for kind, prefix in prefixes(network) if kind == family]
+        vpcs: dict[str, list[str]] = {}
+        for network, prefix in own:
+            vpcs.setdefault(network.vpc, []).append(prefix)
+        nat = [prefix for network, prefix in own if network.nat]
+        if own:
+            found[family] = _Sets(nat, [prefix for _network, prefix in own], vpcs if len(vpcs) > 1 else {})
+    return found
+
+
+def _nftables(sets: dict[int, _Sets]) -> State:
     table = f"inet {ROUTER.table}"
     state = {table: "table"}
-    rules = []
+    nat, isolation = [], []
     for family, word in ((4, "ip"), (6, "ip6")):
-        nat, internal = members[family]
-        if not internal:
+        if family not in sets:
             continue
-        for kind, elements in (("nat", nat), ("internal", internal)):
-            state[f"{table} set {kind}{family}"] = f"type ipv{family}_addr; flags interval"
-            state.update({f"{table} set {kind}{family} {prefix}": "element" for prefix in elements})
-        rules.append(f"{word} saddr @nat{family} {word} daddr != @internal{family} masquerade")
+        members = {f"nat{family}": sets[family].nat, f"internal{family}": sets[family].internal}
+        nat.append(f"{word} saddr @nat{family} {word} daddr != @internal{family} masquerade")
+        for vpc, elements in sorted(sets[family].vpcs.items()):
+            name = f"vpc{family}_{identity.short(vpc)}"
+            members[name] = elements
+            isolation.append(f"{word} saddr @{name} {word} daddr != @{name} {word} daddr @internal{family} drop")
+        for name, elements in members.items():
+            state[f"{table} set {name}"] = f"type ipv{family}_addr; flags interval"
+            state.update({f"{table} set {name} {prefix}": "element" for prefix in elements})
     hook = "type nat hook postrouting priority 100; policy accept;"
-    state[f"{table} chain postrouting"] = "\n".join([hook, *rules])
+    state[f"{table} chain postrouting"] = "\n".join([hook, *nat])
+    if isolation:
+        hook = "type filter hook forward priority 0; policy accept;"
+        state[f"{table} chain forward"] = "\n".join([hook, *isolation])
     return {"nft": state}
 
 
-def _nat_iptables(members: Members) -> State:
-    sets: dict[str, str] = {}
+def _iptables(sets: dict[int, _Sets]) -> State:
+    members: dict[str, str] = {}
     chains: dict[str, str] = {}
-    chain = f"{ROUTER.prefix}postrouting"
     for family, word in ((4, "inet"), (6, "inet6")):
-        nat, internal = members[family]
-        if not internal:
+        if family not in sets:
             continue
-        for kind, elements in (("nat", nat), ("internal", internal)):
-            name = f"{ROUTER.prefix}{kind}{family}"
-            sets[name] = f"hash:net family {word}"
-            sets.update({f"{name} {prefix}": "member" for prefix in elements})
-        chains[f"{family} nat {chain}"] = (
-            f"-m set --match-set {ROUTER.prefix}nat{family} src"
-            f" -m set ! --match-set {ROUTER.prefix}internal{family} dst -j MASQUERADE"
-        )
-        chains[f"{family} nat POSTROUTING -> {chain}"] = "last"
-    return {"ipset": sets, "iptables": chains}
+        internal, nat = f"{ROUTER.prefix}internal{family}", f"{ROUTER.prefix}nat{family}"
+        found = {nat: sets[family].nat, internal: sets[family].internal}
+        isolation = []
+        for vpc, elements in sorted(sets[family].vpcs.items()):
+            name = f"{ROUTER.prefix}vpc{family}-{identity.short(vpc)}"
+            found[name] = elements
+            isolation.append(
+                f"-m set --match-set {name} src -m set ! --match-set {name} dst"
+                f" -m set --match-set {internal} dst -j DROP"
+            )
+        for name, elements in found.items():
+            members[name] = f"hash:net family {word}"
+            members.update({f"{name} {prefix}": "member" for prefix in elements})
+        masquerade = f"-m set --match-set {nat} src -m set ! --match-set {internal} dst -j MASQUERADE"
+        chains[f"{family} nat {ROUTER.prefix}postrouting"] = masquerade
+        chains[f"{family} nat POSTROUTING -> {ROUTER.prefix}postrouting"] = "last"
+        if isolation:
+            chains[f"{family} filter {ROUTER.prefix}forward"] = "\n".join(isolation)
+            chains[f"{family} filter FORWARD -> {ROUTER.prefix}forward"] = "first"
+    return {"ipset": members, "iptables": chains}

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from . import cgroup, control, guest, image, machine, netns, teardown, underlay
 from .paths import Paths
 from .system import LabError, recall, start, write
-from .topology import Host, Topology, Vif, to_json
+from .topology import Host, Topology, Vif, port_name, to_json
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -125,9 +125,7 @@ def _remove_superfluous(paths: Paths, topology: Topology) -> list[str]:
             netns.delete(paths, f"{paths.lab}-{name}")
         else:
             teardown.remove_host(paths, name)
-            port = next((host for host in netns.links(topology.underlay) if host == f"p-{name}"), None)
-            if port:
-                netns.batch(topology.underlay, [f"link delete dev {port}"])
+            netns.unlink(topology.underlay, [port_name(name)])
     return names
 
 

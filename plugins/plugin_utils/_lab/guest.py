@@ -63,11 +63,6 @@ def connect(vif: Vif) -> list[str]:
     ]
 
 
-def unplug(names: Iterable[str], host_netns: str) -> None:
-    """Pull interfaces out, given the names of the hypervisor's ends."""
-    netns.batch(host_netns, [f"link delete dev {name}" for name in names])
-
-
 def configuration(vif: Vif) -> list[str]:
     """Lines of `ip` that configure a guest's interface: addresses first, so that it announces them when it comes up."""
     device = f"dev {vif.name}"

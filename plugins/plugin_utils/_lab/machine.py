@@ -77,9 +77,7 @@ def networkd(host: Host) -> str:
 
 def plug_underlay(host: Host, switch: str, bridge: str) -> None:
     """Give the host its network card, with the same MAC at every boot."""
-    if host.port in netns.links(switch):
-        # a network namespace ends asynchronously: the old cable may still be there
-        netns.batch(switch, [f"link delete dev {host.port}"])
+    netns.unlink(switch, [host.port])
     netns.batch(
         switch,
         [

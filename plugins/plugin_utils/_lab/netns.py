@@ -101,6 +101,20 @@ def links(name: str) -> dict[str, dict[str, Any]]:
     return {link["ifname"]: link for link in found if link}
 
 
+def unlink(name: str, interfaces: Iterable[str]) -> None:
+    """Remove interfaces of a namespace if they are there.
+
+    A deleted namespace ends asynchronously, and with it the other ends of its cables: one that is there now may be gone
+    in the next moment, or stay for a while.
+    """
+    for interface in set(interfaces) & set(links(name)):
+        try:
+            run(["ip", "-n", name, "link", "delete", "dev", interface])
+        except LabError:
+            if interface in links(name):
+                raise
+
+
 def inside(name: str, action: Callable[[], Result]) -> Result:
     """Call a function with the calling thread in another network namespace. Only for what makes sockets."""
     libc = ctypes.CDLL(None, use_errno=True)

@@ -60,7 +60,7 @@ class Guests:
             for name, (vif, _bridge) in self.plugged.items()
             if self.wanted.get(name) != vif or vif.guest in fresh or name not in there
         ]
-        guest.unplug([name for name in gone if name in there], self.netns)
+        netns.unlink(self.netns, gone)
         pulled = [self.plugged.pop(name)[0] for name in gone]
         for vif in pulled:
             guest.forget_rules(vif)
@@ -87,8 +87,8 @@ class Guests:
             except LabError as error:
                 self.failed[name] = str(error)
                 log(f"{name}: {error}")
-                if name not in there and name in netns.links(self.netns):
-                    guest.unplug([name], self.netns)
+                if name not in there:
+                    netns.unlink(self.netns, [name])
                 continue
             self.plugged[name] = (vif, index)
             done.append(name)

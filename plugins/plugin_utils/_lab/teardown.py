@@ -14,7 +14,6 @@ from . import cgroup, internet, machine, netns
 from .paths import NETNS, RUN, VAR, Paths, remove_if_empty
 from .system import run
 
-
 # In seconds; not every first process collects orphans at once.
 ZOMBIE_TIMEOUT = 2.0
 

@@ -44,8 +44,7 @@ def create_internet(paths: Paths, topology: Topology) -> bool:
         netns.batch(name, [f"address add {address} dev lo" for address in INTERNET])
     if "eth0" not in netns.links(name):
         made = True
-        if PORT in netns.links(topology.underlay):
-            netns.batch(topology.underlay, [f"link delete dev {PORT}"])
+        netns.unlink(topology.underlay, [PORT])
         netns.batch(
             topology.underlay,
             [

@@ -36,7 +36,7 @@ def test_what_must_not_pass_is_asked_too() -> None:
     assert not [probe for probe in probes if probe.source == "private" and probe.kind == "http"]
 
 
-def test_other_vpcs_are_not_asked() -> None:
+def test_other_vpcs_must_not_answer() -> None:
     networks = [NETWORKS[0], {**NETWORKS[1], "vpc": "other"}]
     instances = [
         {"name": "a", "hypervisor": "host1", "network": "net1", "address": "10.10.10.9"},
@@ -44,6 +44,8 @@ def test_other_vpcs_are_not_asked() -> None:
     ]
     probes = expect.of_guests(plan(vpc_networks=networks, vpc_instances=instances).summary())
     assert not [probe for probe in probes if probe.target == "guests"]
+    assert Probe("a", "other VPCs", "10.10.20.9", "ping", "blocked") in probes
+    assert Probe("b", "other VPCs", "10.10.10.9", "ping", "blocked") in probes
 
 
 def test_the_number_of_packets_grows_with_the_guests_not_their_square() -> None:

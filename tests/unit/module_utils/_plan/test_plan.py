@@ -140,6 +140,25 @@ def test_a_network_more_changes_sets_and_no_nat_rule(backend: str, rule: str) ->
     assert {key.split()[-1] for key in many[sets].keys() - few[sets].keys()} == {"10.10.90.0/24"}
 
 
+@pytest.mark.parametrize("backend", ["nftables", "iptables"])
+def test_vpcs_are_kept_apart_on_the_router_and_one_vpc_costs_nothing(backend: str) -> None:
+    hosts = {**inventory()["hosts"], "router": host(101, "routers", backend=backend)}
+    one = json.dumps(plan(hosts=hosts).slice("router", "router"))
+    assert "drop" not in one.lower()
+    networks = [NETWORKS[0], {**NETWORKS[1], "vpc": "other"}, NETWORKS[2]]
+    state = plan(hosts=hosts, vpc_networks=networks).slice("router", "router")["state"]
+    name = identity.short("other")
+    if backend == "nftables":
+        rules = state["nft"]["inet plainlinux_router chain forward"].splitlines()
+        assert f"ip saddr @vpc4_{name} ip daddr != @vpc4_{name} ip daddr @internal4 drop" in rules
+        assert state["nft"][f"inet plainlinux_router set vpc4_{name} 10.10.20.0/24"] == "element"
+    else:
+        rules = state["iptables"]["4 filter vpc-router-forward"].splitlines()
+        assert state["ipset"][f"vpc-router-vpc4-{name} 10.10.20.0/24"] == "member"
+        assert state["iptables"]["4 filter FORWARD -> vpc-router-forward"] == "first"
+    assert len([rule for rule in rules if rule.lower().endswith("drop")]) == 2
+
+
 def test_a_host_that_is_its_own_router_has_no_route_to_itself() -> None:
     hosts = {"host1": host(103, "hypervisors", "routers"), "host2": host(104, "hypervisors")}
     made = plan(hosts=hosts)
