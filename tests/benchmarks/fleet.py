@@ -15,7 +15,7 @@ import yaml
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import parse
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import Plan
 
-UNDERLAY = ipaddress.IPv4Address("172.16.0.10")
+UNDERLAY = ipaddress.IPv4Address("192.168.60.0")
 ROUTER = "192.168.56.101"
 GUESTS_PER_NETWORK = 100
 

@@ -73,8 +73,8 @@ class Route(Subsystem):
             # `replace` replaces a route of the same metric only.
             stale = [key for key in keys if key in before and not (_plain(before[key]) and _plain(after[key]))]
             commands += _delete(family, stale, delta, context)
-            # A new route is added, not replaced: `replace` would overwrite someone else's route without a word. One that we
-            # had before may be replaced: whoever changed it by hand took our mark off it.
+            # A new route is added: `replace` would overwrite someone else's route without a word. One that
+            # we had before may be replaced: whoever changed it by hand took our mark off it.
             kept = (before.keys() | context.recorded.keys()) - set(stale)
             lines = (
                 _line("replace" if key in kept else "add", key, value, context)

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from . import cgroup, control, guest, image, machine, netns, teardown, underlay
+from . import control, guest, image, machine, netns, teardown, underlay
 from .paths import Paths
 from .system import LabError, recall, start, write
 from .topology import Host, Topology, Vif, port_name, to_json
@@ -66,9 +67,13 @@ def present(topology: Topology, options: Options, check: bool = False) -> Report
     paths = Paths(topology.lab)
     layers = [str(path) for path in image.layers(options.cache, options.suite, options.packages, options.mirror)]
     report = Report(image_built=not all(Path(layer).is_dir() for layer in layers))
+    names = [topology.underlay, topology.internet, *(host.netns for host in topology.hosts)]
+    netns.refuse_foreign(paths, [*names, *map(topology.guest_netns, topology.guests)])
     if check:
         _foresee(report, paths, topology, layers)
         return report
+    # a host whose directories only root can read is no host
+    os.umask(0o022)
     report.image_built = image.ensure(options.cache, options.suite, options.packages, options.mirror)
     machine.load_modules()
     with paths.locked():
@@ -171,11 +176,10 @@ def _ensure_host(
         write(paths.disk(host.name) / "layers", "".join(f"{layer}\n" for layer in layers))
         write(paths.spec(host.name), _specification(topology, host, layers))
         paths.log(host.name).unlink(missing_ok=True)
-        # the name must be free for the supervisor to make
-        if netns.exists(host.netns):
-            raise LabError(f"network namespace {host.netns} exists and was not made by this lab")
-        start("supervisor", [paths.lab, host.name], paths.log(host.name))
-    pid = _await_host(paths, host)
+        process = start("supervisor", [paths.lab, host.name], paths.log(host.name))
+        pid = _await_host(paths, host, lambda: process.poll() is not None)
+    else:
+        pid = _await_host(paths, host, lambda: recall(paths.supervisor(host.name)) is None)
     if not netns.exists(host.netns):
         # its name was removed by hand; the namespace lives on with the host
         netns.attach(paths, host.netns, pid)
@@ -183,14 +187,14 @@ def _ensure_host(
     return word
 
 
-def _await_host(paths: Paths, host: Host) -> int:
-    """Wait until a host is up. Returns the pid of its first process."""
+def _await_host(paths: Paths, host: Host, hopeless: Callable[[], bool]) -> int:
+    """Wait until a host is up, or `hopeless` says that it will not be. Returns the pid of its first process."""
     process = paths.pid(host.name)
 
     def is_up() -> bool:
         return recall(process) is not None
 
-    if not teardown.wait(is_up, BOOT_TIMEOUT, unless=lambda: not cgroup.processes(paths.lab, host.name)):
+    if not teardown.wait(is_up, BOOT_TIMEOUT, unless=hopeless):
         log = paths.log(host.name)
         text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
         raise LabError(f"lab host {host.name} did not come up; the end of {log}:\n{text[-2000:]}")

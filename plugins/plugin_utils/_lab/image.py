@@ -80,7 +80,6 @@ def ensure(cache: Path, suite: str, packages: Sequence[str], mirror: str | None 
         return False
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(cache):
-        os.umask(0o022)
         log = cache / f"build-{suite}.log"
         if not base.is_dir():
             log.unlink(missing_ok=True)

@@ -111,8 +111,7 @@ def boot(paths: Paths, host: Host, root: Path) -> subprocess.Popen[bytes]:
     if modules().is_dir():
         command.append(f"--bind-ro={modules()}:/usr/lib/modules/{os.uname().release}")
     # what a killed systemd-nspawn leaves behind, to be removed with the host
-    directory = root.stat()
-    paths.lock(host.name).write_text(f"inode-{directory.st_dev}:{directory.st_ino}", encoding="utf-8")
+    paths.lock(host.name).write_text(_lock(root), encoding="utf-8")
     # systemd-nspawn puts its host below the group that it is started in
     enter = "".join(f"echo $$ > {shlex.quote(str(file))}; " for file in cgroup.leaves(paths.lab, host.name, "machine"))
     return subprocess.Popen(
@@ -167,21 +166,33 @@ def stop(paths: Paths, host: str) -> set[int]:
         path.unlink(missing_ok=True)
     name = f"{paths.lab}-{host}"
     netns.delete(paths, name)
+    locks = [paths.lock(host).read_text(encoding="utf-8")] if paths.lock(host).exists() else []
+    if os.path.ismount(paths.disk(host) / "root"):
+        locks.append(_lock(paths.disk(host) / "root"))
     unmount(paths, host)
     for directory in (NSPAWN_STATE / "propagate" / name, NSPAWN_STATE / "unix-export" / name):
+        _unmount(directory)
         remove_if_empty(directory)
-    lock = paths.lock(host)
-    if lock.exists():
-        (NSPAWN_STATE / "locks" / lock.read_text(encoding="utf-8")).unlink(missing_ok=True)
-        lock.unlink()
+    for lock in locks:
+        (NSPAWN_STATE / "locks" / lock).unlink(missing_ok=True)
+    paths.lock(host).unlink(missing_ok=True)
     return killed
+
+
+def _lock(root: Path) -> str:
+    """Name of systemd-nspawn's lock file for a directory."""
+    directory = root.stat()
+    return f"inode-{directory.st_dev}:{directory.st_ino}"
 
 
 def unmount(paths: Paths, host: str) -> None:
     """Unmount the host's root file system, however often it is mounted."""
-    root = paths.disk(host) / "root"
-    while os.path.ismount(root):
-        run(["umount", "--lazy", str(root)])
+    _unmount(paths.disk(host) / "root")
+
+
+def _unmount(directory: Path) -> None:
+    while os.path.ismount(directory):
+        run(["umount", "--lazy", str(directory)])
 
 
 def modules() -> Path:

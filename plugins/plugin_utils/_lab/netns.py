@@ -28,20 +28,25 @@ def exists(name: str) -> bool:
     return os.path.ismount(NETNS / name)
 
 
+def refuse_foreign(paths: Paths, names: Iterable[str]) -> None:
+    """Raise LabError if one of the names is taken by what this lab has not made."""
+    foreign = [name for name in names if exists(name) and not (paths.netns / name).exists()]
+    if foreign:
+        raise LabError(
+            f"network namespace {', '.join(foreign)} exists and was not made by this lab; "
+            "remove it, choose another lab_name, or remove an old lab of that name with lab_state=absent"
+        )
+
+
 def add(paths: Paths, name: str) -> bool:
     """Make a namespace of this lab unless it is there. Returns whether it was made."""
-    mark = paths.netns / name
+    refuse_foreign(paths, [name])
     if exists(name):
-        if not mark.exists():
-            raise LabError(
-                f"network namespace {name} exists and was not made by this lab; "
-                "remove it, choose another lab_name, or remove an old lab of that name with lab_state=absent"
-            )
         return False
     if not _is_mount(NETNS):
         # `ip` makes this directory a mount of its own; whoever made it removes it
         _MADE_DIRECTORY.touch()
-    mark.touch()
+    (paths.netns / name).touch()
     _unname(name)
     run(["ip", "netns", "add", name])
     run(["ip", "-n", name, "link", "set", "lo", "up"])

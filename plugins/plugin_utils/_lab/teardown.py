@@ -95,7 +95,7 @@ def absent(lab: str, check: bool = False) -> list[str]:
         if paths.run.exists():
             run(["rm", "-rf", "--one-file-system", "--", str(paths.run)])
         nspawn = [machine.NSPAWN_STATE / name for name in ("propagate", "unix-export", "locks", "")]
-        for directory in (paths.var, VAR, *nspawn):
+        for directory in (paths.var, VAR, *nspawn, machine.NSPAWN_STATE.parent):
             remove_if_empty(directory)
         netns.clear_directory()
     # they are dead; the first process of this machine has yet to notice

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Print what a host has that a role could change: its network, /etc, and its units. Counters, timers and numbers that
+# the kernel hands out are left out.
+# usage: dump.sh
+set -u
+export LC_ALL=C
+
+echo "== links"
+ip -d -o link | sed -E 's/^[0-9]+: //; s/@[^:]*:/:/; s/ link-netns(id)? [^ \\]+//; s/[a-z_]+_timer +[0-9.]+//g' | sort
+echo "== addresses"
+ip -o addr | sed -E 's/^[0-9]+: //' | sort
+echo "== rules"
+ip -N -4 rule
+ip -N -6 rule
+echo "== routes"
+ip -N -4 route show table all | sort
+ip -N -6 route show table all | sort -u
+echo "== sysctls"
+grep -r -s . /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf /proc/sys/net/ipv4/neigh /proc/sys/net/ipv6/neigh \
+  /proc/sys/net/ipv4/ip_forward /proc/sys/net/bridge | sort
+echo "== packet filter"
+if command -v nft >/dev/null; then
+  nft -s list ruleset
+fi
+if command -v ipset >/dev/null; then
+  ipset save | sort
+fi
+echo "== files"
+for folder in /etc /usr/local /run/plainlinux* /var/lib/plainlinux*; do
+  if [ -d "$folder" ]; then
+    find "$folder" -type f -exec sha256sum {} + -o -type l -printf '%p -> %l\n' -o -type d -printf '%p/\n'
+  fi
+done | sort -k 2
+echo "== units"
+systemctl list-unit-files --no-legend --plain --no-pager | sort
+systemctl list-units --failed --no-legend --plain --no-pager
+echo "== end"
