@@ -149,7 +149,7 @@ class Connection(LocalConnection):
                 cmd,
             ]
             status, output, error = super().exec_command(f"exec {shlex.join(wrapped)}", in_data, sudoable)
-            if status and not os.path.exists(f"{process}/ns/pid"):
+            if status and not os.path.exists(f"{process}/ns/net"):
                 # the command ended with the host, or was too late for it: a connection that broke
                 self._fail(f"it went down: {error.decode(errors='replace').strip()}")
             return status, output, error

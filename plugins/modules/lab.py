@@ -172,16 +172,3 @@ gateways:
     - 192.168.56.254/24
     - fe80::c0a8:38fe/64
 """
-
-from ansible.module_utils.basic import AnsibleModule
-
-
-def main() -> None:
-    """Say that something is wrong with the installation: Ansible runs the action plugin in place of this module."""
-    AnsibleModule(argument_spec={}, supports_check_mode=True).fail_json(
-        msg="plainlinux.vpc.lab is an action plugin; it is not run on a host"
-    )
-
-
-if __name__ == "__main__":
-    main()

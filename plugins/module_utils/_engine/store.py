@@ -64,4 +64,5 @@ def read_json(path: str) -> dict[str, Any]:
 
 
 def write_json(path: str, content: dict[str, Any]) -> None:
-    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+    # Without indent= json is written in C, 20 times faster.
+    write_text(path, json.dumps(content, sort_keys=True) + "\n")

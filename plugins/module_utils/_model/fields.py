@@ -16,7 +16,7 @@ _NO_ITEMS: Sequence[Any] = ()
 
 def plain(text: str) -> str:
     """The same text as an exact str: Ansible's tagged strings keep their tags through str()."""
-    return text if type(text) is str else str.__str__(text)
+    return text if text.__class__ is str else str.__str__(text)
 
 
 def sequence(report: Report, path: str, value: Any) -> Sequence[Any]:
@@ -51,7 +51,7 @@ def mapping(
 def text(report: Report, path: str, item: Mapping[str, Any], key: str) -> str | None:
     """The string at the key; None where it is absent or refused."""
     value = item.get(key)
-    if type(value) is str:
+    if value.__class__ is str:
         return value
     if isinstance(value, str):
         return str.__str__(value)

@@ -45,6 +45,7 @@ class Netns:
             text=True,
             cwd=cwd,
             env={**os.environ, "LC_ALL": "C"},
+            check=False,
         )
         return Output(done.returncode, done.stdout, done.stderr)
 

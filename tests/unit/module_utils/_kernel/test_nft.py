@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """nftables: texts of the real tool, and transactions in a real kernel."""
 
-# ruff: noqa: E101 - nft indents with tabs and spaces
+
 
 from __future__ import annotations
 
@@ -30,112 +30,112 @@ B = "bridge plainlinux_hypervisor"
 # nft 1.0.6, `nft -s -nny list table inet plainlinux_hypervisor`
 PRINTED = """\
 table inet plainlinux_hypervisor {
-	comment "own it"
-	counter cnt {
-	}
+\tcomment "own it"
+\tcounter cnt {
+\t}
 
-	quota q {
-		over 25 mbytes
-	}
+\tquota q {
+\t\tover 25 mbytes
+\t}
 
-	set nat4 {
-		type ipv4_addr
-		flags interval
-		comment "a { b } , c"
-		elements = { 10.10.10.0/24, 10.20.0.0/29,
-			     10.30.0.0/16, 10.40.0.1,
-			     10.50.0.0/24 comment "x, y : { z }" }
-	}
+\tset nat4 {
+\t\ttype ipv4_addr
+\t\tflags interval
+\t\tcomment "a { b } , c"
+\t\telements = { 10.10.10.0/24, 10.20.0.0/29,
+\t\t\t     10.30.0.0/16, 10.40.0.1,
+\t\t\t     10.50.0.0/24 comment "x, y : { z }" }
+\t}
 
-	set plain {
-		type ipv4_addr
-		size 1000
-		timeout 3600s
-		gc-interval 10s
-		elements = { 1.1.1.1, 1.1.1.2 timeout 600s,
-			     1.1.1.3 }
-	}
+\tset plain {
+\t\ttype ipv4_addr
+\t\tsize 1000
+\t\ttimeout 3600s
+\t\tgc-interval 10s
+\t\telements = { 1.1.1.1, 1.1.1.2 timeout 600s,
+\t\t\t     1.1.1.3 }
+\t}
 
-	set guard {
-		typeof ip saddr . ether saddr . iifname
-		elements = { 10.0.0.1 . 02:00:00:00:00:01 . "vif1.0",
-			     10.0.0.2 . 02:00:00:00:00:02 . "vif2.0" }
-	}
+\tset guard {
+\t\ttypeof ip saddr . ether saddr . iifname
+\t\telements = { 10.0.0.1 . 02:00:00:00:00:01 . "vif1.0",
+\t\t\t     10.0.0.2 . 02:00:00:00:00:02 . "vif2.0" }
+\t}
 
-	set six {
-		type ipv6_addr
-		flags interval
-		elements = { 2001:db8::/64,
-			     fe80::1 }
-	}
+\tset six {
+\t\ttype ipv6_addr
+\t\tflags interval
+\t\telements = { 2001:db8::/64,
+\t\t\t     fe80::1 }
+\t}
 
-	set ports {
-		type inet_proto . inet_service
-		flags interval
-		elements = { 6 . 80-90,
-			     17 . 53 }
-	}
+\tset ports {
+\t\ttype inet_proto . inet_service
+\t\tflags interval
+\t\telements = { 6 . 80-90,
+\t\t\t     17 . 53 }
+\t}
 
-	set dyn {
-		type ipv4_addr
-		size 65535
-		flags dynamic,timeout
-		timeout 60s
-		elements = { 1.2.3.4 }
-	}
+\tset dyn {
+\t\ttype ipv4_addr
+\t\tsize 65535
+\t\tflags dynamic,timeout
+\t\ttimeout 60s
+\t\telements = { 1.2.3.4 }
+\t}
 
-	map marks {
-		type ipv4_addr : mark
-		elements = { 10.0.0.1 : 0x00000001, 10.0.0.2 comment "c : d" : 0x00000002 }
-	}
+\tmap marks {
+\t\ttype ipv4_addr : mark
+\t\telements = { 10.0.0.1 : 0x00000001, 10.0.0.2 comment "c : d" : 0x00000002 }
+\t}
 
-	map goes {
-		type ifname . ipv4_addr : verdict
-		elements = { "vif1.0" . 10.0.0.1 : jump allowed,
-			     "vif2.0" . 10.0.0.2 : drop }
-	}
+\tmap goes {
+\t\ttype ifname . ipv4_addr : verdict
+\t\telements = { "vif1.0" . 10.0.0.1 : jump allowed,
+\t\t\t     "vif2.0" . 10.0.0.2 : drop }
+\t}
 
-	map ivl {
-		type ipv4_addr : verdict
-		flags interval
-		elements = { 10.0.0.0/24 : accept, 10.1.0.0-10.1.0.5 : goto allowed,
-			     * : drop }
-	}
+\tmap ivl {
+\t\ttype ipv4_addr : verdict
+\t\tflags interval
+\t\telements = { 10.0.0.0/24 : accept, 10.1.0.0-10.1.0.5 : goto allowed,
+\t\t\t     * : drop }
+\t}
 
-	map natmap {
-		type ipv4_addr : ipv4_addr . inet_service
-		elements = { 10.0.0.1 : 1.2.3.4 . 80 }
-	}
+\tmap natmap {
+\t\ttype ipv4_addr : ipv4_addr . inet_service
+\t\telements = { 10.0.0.1 : 1.2.3.4 . 80 }
+\t}
 
-	chain allowed {
-		comment "reg chain"
-		ip saddr 10.0.0.0/8 tcp dport { 22, 80, 443, 1000-2000 } ct state 0x2,0x4 accept comment "x y { } \\, z"
-		counter name "cnt" drop
-	}
+\tchain allowed {
+\t\tcomment "reg chain"
+\t\tip saddr 10.0.0.0/8 tcp dport { 22, 80, 443, 1000-2000 } ct state 0x2,0x4 accept comment "x y { } \\, z"
+\t\tcounter name "cnt" drop
+\t}
 
-	chain empty {
-	}
+\tchain empty {
+\t}
 
-	chain postrouting {
-		type nat hook postrouting priority 100; policy accept;
-		ip saddr @nat4 ip daddr != { 10.0.0.0/8, 192.168.0.0/16 } counter masquerade
-		meta l4proto 1 limit rate 5/second log prefix "a: b"
-		oifname "eth0" meta l4proto 6 snat ip to ip saddr map @natmap
-	}
+\tchain postrouting {
+\t\ttype nat hook postrouting priority 100; policy accept;
+\t\tip saddr @nat4 ip daddr != { 10.0.0.0/8, 192.168.0.0/16 } counter masquerade
+\t\tmeta l4proto 1 limit rate 5/second log prefix "a: b"
+\t\toifname "eth0" meta l4proto 6 snat ip to ip saddr map @natmap
+\t}
 
-	chain forward {
-		type filter hook forward priority -5; policy drop;
-		ct state vmap { 0x1 : drop, 0x2 : accept, 0x4 : accept }
-		iifname . ip saddr vmap @goes
-		ip saddr vmap @ivl
-		ip saddr . ether saddr . iifname @guard accept
-		ip6 nexthdr 58 icmpv6 type { 128, 135 } accept
-		meta mark set ip saddr map @marks
-		tcp flags 0x2 tcp option maxseg size set rt mtu
-		fib saddr . iif oif 0 drop
-		reject with icmpx 3
-		add @dyn { ip saddr } accept
-	}
+\tchain forward {
+\t\ttype filter hook forward priority -5; policy drop;
+\t\tct state vmap { 0x1 : drop, 0x2 : accept, 0x4 : accept }
+\t\tiifname . ip saddr vmap @goes
+\t\tip saddr vmap @ivl
+\t\tip saddr . ether saddr . iifname @guard accept
+\t\tip6 nexthdr 58 icmpv6 type { 128, 135 } accept
+\t\tmeta mark set ip saddr map @marks
+\t\ttcp flags 0x2 tcp option maxseg size set rt mtu
+\t\tfib saddr . iif oif 0 drop
+\t\treject with icmpx 3
+\t\tadd @dyn { ip saddr } accept
+\t}
 }
 """
 
@@ -225,22 +225,22 @@ SMALL = {
 FOREIGN = """\
 nft -f - <<'END'
 table inet other {
-	set nat4 { type ipv4_addr; elements = { 9.9.9.9 }; }
-	chain c {
-		type nat hook postrouting priority 101; policy accept;
-		ip saddr @nat4 masquerade comment "not ours"
-	}
+\tset nat4 { type ipv4_addr; elements = { 9.9.9.9 }; }
+\tchain c {
+\t\ttype nat hook postrouting priority 101; policy accept;
+\t\tip saddr @nat4 masquerade comment "not ours"
+\t}
 }
 table ip plainlinux_hypervisor2 {
-	chain c {
-		counter
-	}
+\tchain c {
+\t\tcounter
+\t}
 }
 table ip nat {
-	chain POSTROUTING {
-		type nat hook postrouting priority 100; policy accept;
-		counter accept
-	}
+\tchain POSTROUTING {
+\t\ttype nat hook postrouting priority 100; policy accept;
+\t\tcounter accept
+\t}
 }
 END
 """

@@ -21,8 +21,8 @@ ROUTE = Route()
 # iproute2 6.1.0, `ip -4 -N route show table all proto 173`, kernel 6.18
 IPV4 = """\
 10.9.0.0/24 table 77 
-	nexthop via 192.168.56.101 dev v0 weight 1 linkdown 
-	nexthop via 192.168.56.102 dev v0 weight 1 
+\tnexthop via 192.168.56.101 dev v0 weight 1 linkdown 
+\tnexthop via 192.168.56.102 dev v0 weight 1 
 10.9.1.0/24 via 192.168.56.101 dev v0 table 77 onlink mtu 1400 
 10.9.2.0/24 via 192.168.56.101 dev v0 table 77 metric 5 
 10.9.2.0/24 via 192.168.56.102 dev v0 table 77 metric 6 
@@ -55,8 +55,8 @@ IPV4_STATE = {
 IPV6 = """\
 6 2001:db8:13::/64 dev lo table 77 metric 1024 pref medium
 2001:db8:14::/64 table 77 metric 1024 pref medium
-	nexthop via fe80::8 dev v0 weight 1 linkdown 
-	nexthop via fe80::9 dev v0 weight 1 
+\tnexthop via fe80::8 dev v0 weight 1 linkdown 
+\tnexthop via fe80::9 dev v0 weight 1 
 2001:db8:15::/64 via fe80::9 dev v0 table 77 metric 6 mtu 1400 pref medium
 2001:db8:10::10 dev br-a table 1000000101 metric 1024 linkdown pref medium
 7 2001:db8:10::/64 dev lo table 1000000101 metric 1024 pref medium

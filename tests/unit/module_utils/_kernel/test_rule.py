@@ -17,18 +17,18 @@ RULE = Rule()
 
 # iproute2 6.1.0, `ip -4 -N rule show`, kernel 6.18
 IPV4 = """\
-0:	from all lookup 255
-20000:	from all iif br-net1 [detached] lookup 1000000101 proto 173
-20000:	from all iif br-net1 [detached] lookup 1000000101 proto 9
-20000:	from all iif br-net2 lookup 1000000102 proto 173
-20000:	from all iif br-net2 lookup 55 proto 173
-20001:	from 10.1.0.0/16 to 10.0.0.0/8 fwmark 0x1/0xff iif br-net3 [detached] lookup 254 proto 173
-20002:	from all lookup 254 proto 173
-20003:	not from 10.1.0.0/16 iif br-a lookup 254 suppress_prefixlength 0 proto 173
-20004:	from all iif br-x [detached] 7 proto 173
-20005:	from all iif br-y lookup 254 proto 1734
-32766:	from all lookup 254
-32767:	from all lookup 253
+0:\tfrom all lookup 255
+20000:\tfrom all iif br-net1 [detached] lookup 1000000101 proto 173
+20000:\tfrom all iif br-net1 [detached] lookup 1000000101 proto 9
+20000:\tfrom all iif br-net2 lookup 1000000102 proto 173
+20000:\tfrom all iif br-net2 lookup 55 proto 173
+20001:\tfrom 10.1.0.0/16 to 10.0.0.0/8 fwmark 0x1/0xff iif br-net3 [detached] lookup 254 proto 173
+20002:\tfrom all lookup 254 proto 173
+20003:\tnot from 10.1.0.0/16 iif br-a lookup 254 suppress_prefixlength 0 proto 173
+20004:\tfrom all iif br-x [detached] 7 proto 173
+20005:\tfrom all iif br-y lookup 254 proto 1734
+32766:\tfrom all lookup 254
+32767:\tfrom all lookup 253
 """
 IPV4_STATE = {
     "4 20000 iif br-net1": "lookup 1000000101",
@@ -39,9 +39,9 @@ IPV4_STATE = {
     "4 20004 iif br-x": "7",
 }
 IPV6 = """\
-0:	from all lookup 255
-20000:	from all iif br-net1 [detached] lookup 1000000101 proto 173
-32766:	from all lookup 254
+0:\tfrom all lookup 255
+20000:\tfrom all iif br-net1 [detached] lookup 1000000101 proto 173
+32766:\tfrom all lookup 254
 """
 
 DESIRED = {

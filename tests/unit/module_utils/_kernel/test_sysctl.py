@@ -22,7 +22,7 @@ READ = """\
 /proc/sys/net/ipv4/conf/eth0.100/proxy_arp:0
 /proc/sys/net/ipv4/conf/eth0/tag:
 /proc/sys/net/ipv4/ip_forward:1
-/proc/sys/net/ipv4/ip_local_port_range:32768	60999
+/proc/sys/net/ipv4/ip_local_port_range:32768\t60999
 /proc/sys/net/ipv6/conf/eth0/accept_ra:2
 """
 
