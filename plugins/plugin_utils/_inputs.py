@@ -44,7 +44,9 @@ def gather(task_vars: Mapping[str, Any], template: Callable[[Any], Any]) -> dict
 
 def grouped(raw: Mapping[str, Any]) -> int:
     """How many guests name security groups."""
-    return sum(1 for instance in raw["vpc_instances"] if instance.get("security_groups"))
+    listed = raw["vpc_instances"]
+    instances = listed if isinstance(listed, (list, tuple)) else []
+    return sum(1 for item in instances if isinstance(item, Mapping) and item.get("security_groups"))
 
 
 def _host(variables: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -93,7 +93,10 @@ class Machine:
             *("ip", "netns", "exec", self.switch, "qemu-system-x86_64", "-nodefaults", "-no-user-config"),
             *("-accel", "tcg,thread=multi,tb-size=256", "-cpu", "qemu64", "-m", MEMORY, "-display", "none"),
             *("-kernel", str(self.kernel.image), "-initrd", str(self.kernel.initrd)),
-            *("-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off audit=0 apparmor=0 quiet"),
+            *(
+                "-append",
+                "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off audit=0 apparmor=0 selinux=0 quiet",
+            ),
             *("-drive", f"file={self.disk},format=raw,if=virtio,cache=unsafe"),
             *("-netdev", f"tap,id=eth0,ifname={tap},script=no,downscript=no"),
             *("-device", f"virtio-net-pci,netdev=eth0,mac={self.host.mac},romfile="),

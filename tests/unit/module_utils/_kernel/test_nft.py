@@ -3,8 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """nftables: texts of the real tool, and transactions in a real kernel."""
 
-
-
 from __future__ import annotations
 
 import re

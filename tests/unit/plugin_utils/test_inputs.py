@@ -1,0 +1,114 @@
+# Copyright (c) 2026 plainlinux.vpc authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From Ansible's variables to the planner's inputs, and the plan's folder."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import parse
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import Plan
+from ansible_collections.plainlinux.vpc.plugins.plugin_utils import _inputs, _plan_dir
+from ansible_collections.plainlinux.vpc.tests.unit.module_utils._plan.test_plan import inventory
+
+
+def variables(**changes: Any) -> dict[str, Any]:
+    return {
+        "groups": {"all": ["r", "h2", "h1"], "hypervisors": ["h1", "h2"], "routers": ["r", "h1"]},
+        "hostvars": {
+            "h1": {"ansible_host": "192.168.56.103"},
+            "h2": {
+                "ansible_host": "h2.example.net",
+                "vpc_underlay_address": "192.168.56.104",
+                "vpc_backend": "iptables",
+            },
+            "r": {},
+        },
+        "vpc_networks": [{"name": "net1"}],
+        **changes,
+    }
+
+
+def refuse(value: Any) -> Any:
+    raise AssertionError(f"templated for nothing: {value}")
+
+
+def test_hosts_come_in_inventory_order_with_their_groups_and_defaults() -> None:
+    raw = _inputs.gather(variables(), refuse)
+    assert list(raw["hosts"]) == ["r", "h2", "h1"]
+    assert raw["hosts"]["h1"] == {
+        "groups": ["hypervisors", "routers"],
+        "vpc_underlay_address": "192.168.56.103",
+        "vpc_underlay_address6": None,
+        "vpc_backend": "nftables",
+    }
+    assert raw["hosts"]["h2"]["vpc_underlay_address"] == "192.168.56.104"
+    assert raw["hosts"]["h2"]["vpc_backend"] == "iptables"
+    assert raw["hosts"]["r"]["vpc_underlay_address"] == "r"
+    assert raw["vpc_instances"] == []
+
+
+def test_only_what_has_a_template_is_templated() -> None:
+    seen = []
+
+    def template(value: Any) -> Any:
+        seen.append(value)
+        return [{"name": "done"}]
+
+    raw = _inputs.gather(variables(vpc_instances=[{"name": "{{ later }}"}]), template)
+    assert seen == [[{"name": "{{ later }}"}]]
+    assert raw["vpc_instances"] == [{"name": "done"}]
+
+
+def test_the_identity_follows_the_inputs() -> None:
+    raw = _inputs.gather(variables(), refuse)
+    assert _inputs.identity(raw) == _inputs.identity(json.loads(json.dumps(raw)))
+    raw["vpc_networks"] = [{"name": "net2"}]
+    assert _inputs.identity(raw) != _inputs.identity(_inputs.gather(variables(), refuse))
+
+
+def test_guests_with_security_groups_are_counted() -> None:
+    instances = [{"name": "a", "security_groups": ["web"]}, {"name": "b", "security_groups": []}, "broken"]
+    assert _inputs.grouped({"vpc_instances": instances}) == 1
+    assert _inputs.grouped({"vpc_instances": "broken"}) == 0
+
+
+def test_the_folder_is_beside_the_inventory_or_where_it_is_said(tmp_path: Path) -> None:
+    assert _plan_dir.folder({"inventory_dir": "/srv/inv"}, str) == "/srv/inv/.vpc-plan"
+    assert _plan_dir.folder({"inventory_dir": "/srv/inv", "vpc_plan_dir": tmp_path}, str) == str(tmp_path)
+
+
+def test_a_slice_is_whole_after_writing_reading_and_packing(tmp_path: Path) -> None:
+    made = Plan(parse(inventory()), "id1")
+    base = str(tmp_path)
+    _plan_dir.write(str(tmp_path / _plan_dir.COMMON), made.common())
+    for host, role, content in made.slices():
+        _plan_dir.write(_plan_dir.slice_path(base, host, role), content)
+    for host, role in (("host1", "hypervisor"), ("router", "router")):
+        found = _plan_dir.read_slice(base, host, role)
+        assert found == made.slice(host, role)
+        assert json.loads(zlib.decompress(base64.b64decode(_plan_dir.pack(found or {})))) == found
+    assert _plan_dir.read_slice(base, "host9", "router") is None
+
+
+def test_parts_of_two_plans_are_no_plan(tmp_path: Path) -> None:
+    for name, plan_id in ((_plan_dir.COMMON, "old"), ("", "new")):
+        made = Plan(parse(inventory()), plan_id)
+        path = str(tmp_path / name) if name else _plan_dir.slice_path(str(tmp_path), "host1", "hypervisor")
+        _plan_dir.write(path, made.common() if name else next(made.slices())[2])
+    assert _plan_dir.read_slice(str(tmp_path), "host1", "hypervisor") is None
+
+
+def test_the_summary_is_one_line_an_object(tmp_path: Path) -> None:
+    summary = Plan(parse(inventory()), "id1").summary()
+    _plan_dir.write_summary(str(tmp_path), summary)
+    text = (tmp_path / _plan_dir.SUMMARY).read_text()
+    assert json.loads(text) == summary
+    assert len([line for line in text.splitlines() if line.startswith('  "vm')]) == len(summary["instances"])
+    _plan_dir.write_summary(str(tmp_path), {**summary, "instances": {}})
+    assert json.loads((tmp_path / _plan_dir.SUMMARY).read_text())["instances"] == {}
