@@ -8,7 +8,7 @@ export LC_ALL=C
 echo "== links"
 ip -d -o link | sed -E 's/^[0-9]+: //; s/@[^:]*:/:/; s/ link-netns(id)? [^ \\]+//; s/[a-z_]+_timer +[0-9.]+//g' | sort
 echo "== addresses"
-ip -o addr | sed -E 's/^[0-9]+: //' | sort
+ip -o addr | sed -E 's/^[0-9]+: //; s/ tentative//' | sort
 echo "== rules"
 ip -N -4 rule
 ip -N -6 rule

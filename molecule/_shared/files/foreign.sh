@@ -5,7 +5,7 @@ set -u
 export LC_ALL=C
 add() {
   set -e
-  ip link show br-foreign >/dev/null 2>&1 || ip link add br-foreign alias 'plainlinux.vpc, but not ours' type bridge
+  ip link show br-foreign >/dev/null 2>&1 || ip link add br-foreign address 02:00:00:00:00:63 alias 'plainlinux.vpc, but not ours' type bridge
   ip link set br-foreign up
   ip addr replace 203.0.113.1/24 dev br-foreign
   ip route replace 203.0.113.128/25 via 203.0.113.2 dev br-foreign proto 172
@@ -38,8 +38,9 @@ remove() {
   rm -r /etc/plainlinux-vpc.d /etc/systemd/networkd.conf.d
 }
 show() {
-  ip -d -o link show br-foreign | sed -E 's/[a-z_]+_timer +[0-9.]+//g'
-  ip -o addr show br-foreign
+  # neither counters nor numbers that the kernel hands out
+  ip -d -o link show br-foreign | sed -E 's/^[0-9]+: //; s/[a-z_]+_timer +[0-9.]+//g'
+  ip -o addr show br-foreign | sed -E 's/^[0-9]+: //; s/ tentative//'
   ip -N route show table 4242
   ip -N route show proto 172
   ip -N route show 10.10.99.0/24
