@@ -19,4 +19,6 @@ attributes:
     description: A second run on an unchanged host reports no change.
   action_group:
     description: Use C(group/plainlinux.vpc.vpc) in C(module_defaults) to set defaults for this module.
+    support: full
+    membership: [plainlinux.vpc.vpc]
 """

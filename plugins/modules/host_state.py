@@ -58,10 +58,6 @@ attributes:
   idempotent:
     support: full
     description: A second run changes nothing.
-  action_group:
-    support: full
-    description: Member of the action group C(plainlinux.vpc.vpc).
-    membership: [plainlinux.vpc.vpc]
 extends_documentation_fragment: [plainlinux.vpc.attributes]
 requirements: ["iproute2", "nftables or iptables and ipset", "kernel 5.10 or later"]
 seealso:

@@ -38,10 +38,6 @@ attributes:
   idempotent:
     support: full
     description: Never reports a change.
-  action_group:
-    support: full
-    description: Member of the action group C(plainlinux.vpc.vpc).
-    membership: [plainlinux.vpc.vpc]
 extends_documentation_fragment: [plainlinux.vpc.attributes]
 requirements: ["ping of iputils", "curl for HTTP requests in a lab"]
 seealso:

@@ -40,10 +40,6 @@ attributes:
   idempotent:
     support: full
     description: Never reports a change.
-  action_group:
-    support: full
-    description: Member of the action group C(plainlinux.vpc.vpc).
-    membership: [plainlinux.vpc.vpc]
 extends_documentation_fragment: [plainlinux.vpc.attributes]
 seealso:
   - module: plainlinux.vpc.plan
