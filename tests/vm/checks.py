@@ -24,6 +24,19 @@ from machine import UNIT, Machine
 
 Shell = Callable[[str], Output]
 
+UNIT_RESTARTED = "unit restarted"
+# What an upgrade or an administrator may do on a running host. Started, nftables.service flushes all tables.
+EVENTS = {
+    UNIT_RESTARTED: f"systemctl restart {UNIT}",
+    "networkd restarted": "systemctl restart systemd-networkd.service",
+    "nftables stopped and started": "for verb in start stop start; do systemctl $verb nftables.service; done",
+    "nftables restarted": "systemctl restart nftables.service",
+    "nftables reloaded": "systemctl reload nftables.service",
+}
+# Nothing waits for what systemd does to other units on the way.
+SETTLED = 'sleep 1; while [ "$(systemctl show --property NJobs --value)" != 0 ]; do sleep 0.5; done'
+
+_SYSCTLS = "cat /etc/plainlinux-vpc/*/sysctl | cut -d' ' -f1 | sed 's,^,/proc/sys/,' | sort -u"
 _LINES_SHOWN = 8
 
 
@@ -40,7 +53,8 @@ class Results:
 def dumps(shell: Shell, ports: Collection[str], iptables: bool) -> dict[str, list[str]]:
     """All that a host's kernel holds, by kind, without what differs at every boot.
 
-    ports: the hypervisor's ends of guests' cables; their hardware addresses are random. iptables: whether to look there.
+    ports: the hypervisor's ends of guests' cables; their hardware addresses are random.
+    iptables: whether this host has rules there.
     """
 
     def ask(text: str) -> str:
@@ -55,9 +69,7 @@ def dumps(shell: Shell, ports: Collection[str], iptables: bool) -> dict[str, lis
         "rules": _lines(ask("ip -4 -N rule show; ip -6 -N rule show")),
         "routes": _routes(ask("ip -4 -N route show table all; ip -6 -N route show table all"), ports),
         "nftables": ask("nft -s list ruleset").splitlines(),
-        "sysctls": _lines(
-            ask("cat /etc/plainlinux-vpc/*/sysctl | cut -d' ' -f1 | sed 's,^,/proc/sys/,' | sort -u | xargs grep -H ''")
-        ),
+        "sysctls": _lines(ask(f"{_SYSCTLS} | xargs grep -H '' 2>&1; true")),
     }
     if iptables:
         text = ask("for tool in iptables ip6tables; do echo $tool; $tool-save | grep -v '^#'; done; ipset save | sort")
@@ -74,7 +86,9 @@ def _links(links: list[Mapping[str, Any]]) -> list[str]:
     for link in links:
         info = link.get("linkinfo", {})
         data = {**info.get("info_data", {}), **info.get("info_slave_data", {})}
-        words = [link["ifname"], info.get("info_kind", "-"), f"mtu {link['mtu']}"]
+        # a lab host's card is one end of a cable, that of a machine is a card
+        kind = "card" if link["ifname"] == "eth0" else info.get("info_kind", "-")
+        words = [link["ifname"], kind, f"mtu {link['mtu']}"]
         if "master" not in link:
             words += [link["address"], f"alias {link.get('ifalias', '-')}", link.get("inet6_addr_gen_mode", "-")]
         words += [f"master {link.get('master', '-')}", *sorted({"UP", "LOWER_UP"} & set(link["flags"]))]

@@ -21,6 +21,11 @@ from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.system import 
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.topology import Host
 from kernel import Kernel
 
+# QEMU 7.2 sometimes loses registers in cmpxchg16b: Linux 6.12 then panics in kmalloc.
+CPU = "qemu64,-cx16"
+COMMAND_LINE = (
+    "root=/dev/vda rw console=ttyS0 quiet panic=-1 net.ifnames=0 mitigations=off audit=0 apparmor=0 selinux=0"
+)
 MEMORY = "512"
 DISK = "1500M"
 UNIT = "plainlinux-vpc.service"
@@ -69,7 +74,7 @@ class Machine:
         for directory in (upper, work, root):
             directory.mkdir(parents=True)
         system = root / "etc/systemd/system"
-        off = f"rm -f {shlex.quote(f'{system}/multi-user.target.wants/{UNIT}')}" if disable_unit else ":"
+        off = f"rm {system}/*.wants/{UNIT}" if disable_unit else ":"
         lower = ":".join([str(self.kernel.tree), *layers])
         script = f"""
         mount -t overlay overlay -o lowerdir={lower},upperdir={upper},workdir={work} {root}
@@ -90,13 +95,10 @@ class Machine:
         run(["ip", "-n", self.switch, "tuntap", "add", "dev", tap, "mode", "tap"])
         netns.batch(self.switch, [f"link set dev {tap} master {underlay.BRIDGE}", f"link set dev {tap} up"])
         command = [
-            *("ip", "netns", "exec", self.switch, "qemu-system-x86_64", "-nodefaults", "-no-user-config"),
-            *("-accel", "tcg,thread=multi,tb-size=256", "-cpu", "qemu64", "-m", MEMORY, "-display", "none"),
+            *("ip", "netns", "exec", self.switch, "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot"),
+            *("-accel", "tcg,tb-size=256", "-cpu", CPU, "-m", MEMORY, "-display", "none"),
             *("-kernel", str(self.kernel.image), "-initrd", str(self.kernel.initrd)),
-            *(
-                "-append",
-                "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off audit=0 apparmor=0 selinux=0 quiet",
-            ),
+            *("-append", COMMAND_LINE),
             *("-drive", f"file={self.disk},format=raw,if=virtio,cache=unsafe"),
             *("-netdev", f"tap,id=eth0,ifname={tap},script=no,downscript=no"),
             *("-device", f"virtio-net-pci,netdev=eth0,mac={self.host.mac},romfile="),
@@ -131,8 +133,6 @@ class Machine:
 
     def stop(self) -> None:
         """Pull the plug."""
-        if self._line is not None:
-            self._line.close()
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -76,8 +76,8 @@ def send(machine: Machine, plan: Mapping[str, Any]) -> list[tuple[str, str, int,
     output = machine.shell(script, timeout=60 + 10 * len(probes))
     answers = {}
     for line in output.stdout.splitlines():
-        number, status, answer = [*line.split(" ", 2), ""][:3]
-        answers[int(number)] = (int(status), answer)
+        words = line.split(" ", 2)
+        answers[int(words[0])] = (int(words[1]), "".join(words[2:]))
     rows: dict[tuple[str, str], tuple[int, list[str]]] = {}
     for index, probe in enumerate(probes):
         sent, wrong = rows.get((probe.source, probe.target), (0, []))

@@ -25,22 +25,25 @@ UNIT_TEXT = f"""# Written by the Ansible collection plainlinux.vpc; changes are 
 Description=Private cloud network (plainlinux.vpc)
 Documentation=file:{FOLDER}
 Wants=network-online.target
-After=network-online.target systemd-modules-load.service systemd-sysctl.service nftables.service
-After=netfilter-persistent.service firewalld.service ufw.service docker.service
+After=network-online.target systemd-networkd.service systemd-modules-load.service systemd-sysctl.service
+After=nftables.service netfilter-persistent.service firewalld.service ufw.service docker.service
 Before=libvirtd.service libvirt-guests.service virtqemud.service
 Before=xen.service xendomains.service lxc.service pve-guests.service
-# A restart of nftables.service flushes every table, ours too: come back after it.
-PartOf=nftables.service
+# nftables.service flushes every table when it stops, starts or reloads. systemd-networkd, when it starts, may take
+# addresses away and give them back, and the kernel removes the routes with them. Come back after both.
+PartOf=nftables.service systemd-networkd.service
+ReloadPropagatedFrom=nftables.service
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
 ExecStart={SCRIPT}
+ExecReload={SCRIPT}
 Restart=on-failure
 RestartSec=5
 
 [Install]
-WantedBy=multi-user.target
+WantedBy=multi-user.target nftables.service systemd-networkd.service
 """
 
 SCRIPT_HEAD = """#!/bin/sh
@@ -53,13 +56,24 @@ export PATH LC_ALL=C
 # Routes need the underlay address; give a slow interface a minute.
 wait_for() {
   n=0
-  until ip -o addr show | grep -qF " $1/"; do
+  until index=$(ip -o addr show | grep -F " $1/"); do
     n=$((n + 1))
     if [ "$n" -gt 120 ]; then
       echo "no interface has the underlay address $1" >&2
       exit 1
     fi
     sleep 0.5
+  done
+  settle "${index%%:*}"
+}
+
+# A networkd that has just started may yet take the address away and give it back: half a minute to finish.
+settle() {
+  n=0
+  while [ -e /run/systemd/units/invocation:systemd-networkd.service ] && [ "$n" -lt 150 ]; do
+    grep -qsE '^ADMIN_STATE=(configured|unmanaged|failed|linger)$' "/run/systemd/netif/links/$1" && break
+    n=$((n + 1))
+    sleep 0.2
   done
 }
 """
