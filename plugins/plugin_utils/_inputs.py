@@ -58,17 +58,8 @@ def _host(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _plain(value: Any, template: Callable[[Any], Any]) -> Any:
     """A variable with its templates resolved. Templating 100,000 guests costs seconds: it is done where needed."""
-    return template(value) if _has_template(value) else value
-
-
-def _has_template(value: Any) -> bool:
-    if isinstance(value, str):
-        return "{{" in value or "{%" in value
-    if isinstance(value, Mapping):
-        return any(_has_template(item) for item in value.values())
-    if isinstance(value, (list, tuple)):
-        return any(_has_template(item) for item in value)
-    return False
+    text = json.dumps(value, default=str, skipkeys=True)
+    return template(value) if "{{" in text or "{%" in text else value
 
 
 def identity(raw: Mapping[str, Any]) -> str:
@@ -80,5 +71,6 @@ def identity(raw: Mapping[str, Any]) -> str:
             if name.endswith(".py"):
                 with open(os.path.join(folder, name), "rb") as handle:
                     digest.update(handle.read())
-    digest.update(json.dumps(raw, sort_keys=True, default=str).encode())
+    # Not sorted: keys of several types, a mistake that parse() names, cannot be.
+    digest.update(json.dumps(raw, default=str, skipkeys=True).encode())
     return digest.hexdigest()[:16]

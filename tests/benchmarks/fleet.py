@@ -95,3 +95,12 @@ def write_inventory(folder: Path, content: dict[str, Any], form: str) -> None:
     else:
         text = yaml.dump(model, Dumper=yaml.CSafeDumper, sort_keys=False)
         (folder / "group_vars" / "all.yml").write_text(f"---\n{text}")
+
+
+def underlay(*names: str) -> list[str]:
+    """The underlay addresses of these hosts with prefix lengths; IPv6 as the plan gives them by default."""
+    found = []
+    for name in names:
+        address = ipaddress.IPv4Address(hosts(1)[name])
+        found += [f"{address}/16", f"{ipaddress.IPv6Address((0xFE80 << 112) + int(address))}/64"]
+    return found

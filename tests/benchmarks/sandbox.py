@@ -16,8 +16,10 @@ from typing import Any
 # Namespaces of whoever started the sandbox: what runs inside must not be in them.
 _OUTSIDE = "VPC_BENCHMARK_OUTSIDE"
 _KINDS = ("net", "mnt")
+# An empty folder, which becomes a mount point inside.
+_FOLDER = "VPC_BENCHMARK_FOLDER"
 
-# The host's mounts stay as they are: these are seen from inside only. /run without systemd's folder: no unit is touched.
+# These mounts are seen from inside only. /run is without systemd's folder: no unit is touched.
 _PREPARE = """
 mount -t tmpfs tmpfs "$1"
 mkdir "$1/etc" "$1/work" "$1/root"
@@ -30,7 +32,6 @@ echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
 ip link add eth0 type veth peer name wire
 ip link set wire up
 ip link set eth0 up
-ip addr add "$2" dev eth0
 """
 
 
@@ -41,19 +42,25 @@ def _namespaces() -> list[str]:
 def call(program: Path, *arguments: str) -> Any:
     """Run a Python program in a fresh sandbox; gives the JSON that it prints. Its messages go to standard error."""
     argv = ("unshare", "--mount", "--net", "--propagation", "private", sys.executable, str(program), *arguments)
-    environment = {**os.environ, _OUTSIDE: json.dumps(_namespaces())}
-    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, env=environment)
+    with tempfile.TemporaryDirectory(prefix="plainlinux-vpc-benchmark-") as folder:
+        environment = {**os.environ, _OUTSIDE: json.dumps(_namespaces()), _FOLDER: folder}
+        done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, env=environment)
     if done.returncode != 0:
         raise SystemExit(f"{program.name} {' '.join(arguments)}: status {done.returncode}")
     return json.loads(done.stdout)
 
 
-def enter(address: str) -> Path:
-    """Make this process's namespaces a host with an underlay address on eth0; gives a folder for what it writes."""
+def enter() -> Path:
+    """Make this process's namespaces a host with an interface eth0; gives a folder for what it writes."""
     outside = json.loads(os.environ.get(_OUTSIDE, "[]"))
     if len(outside) != len(_KINDS) or any(here == there for here, there in zip(_namespaces(), outside)):
         raise SystemExit("not in a sandbox: nothing was done")
-    folder = tempfile.mkdtemp(prefix="plainlinux-vpc-benchmark-")
-    # The folder is a mount point of this namespace only: outside it stays empty, and goes with the process.
-    subprocess.run(("sh", "-euc", _PREPARE, "sh", folder, address), check=True)
+    folder = os.environ[_FOLDER]
+    subprocess.run(("sh", "-euc", _PREPARE, "sh", folder), check=True)
     return Path(folder) / "root"
+
+
+def address(*addresses: str) -> None:
+    """Give eth0 these addresses instead of those that it has."""
+    lines = ["addr flush dev eth0", *(f"addr add {text} dev eth0" for text in addresses)]
+    subprocess.run(("ip", "-batch", "-"), input="\n".join(lines) + "\n", text=True, check=True)

@@ -60,8 +60,10 @@ def playbook(path: Path, inventory: Path, home: Path, *arguments: str) -> Cost:
     return run((*ANSIBLE_PLAYBOOK, str(path), "-i", str(inventory), *arguments), environment=environment)
 
 
+def middle(values: Iterable[float]) -> float:
+    return statistics.median(values)
+
+
 def median(costs: Iterable[Cost]) -> Cost:
     listed = list(costs)
-    return Cost(
-        statistics.median(cost.seconds for cost in listed), statistics.median(cost.mebibytes for cost in listed)
-    )
+    return Cost(middle(cost.seconds for cost in listed), middle(cost.mebibytes for cost in listed))

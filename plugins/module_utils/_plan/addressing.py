@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import format_ipv4, format_ipv6
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.instance import Instance
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import Model
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network
@@ -17,7 +18,7 @@ SEARCH6 = 1 << 32
 
 
 class Port(NamedTuple):
-    """One interface of one guest, complete."""
+    """One interface of one guest, complete. addresses: (family, text) of those that it has."""
 
     instance: str
     number: int
@@ -27,6 +28,7 @@ class Port(NamedTuple):
     address6: int | None
     mac: str
     vif: str
+    addresses: tuple[tuple[int, str], ...]
 
 
 def usable(network: Network) -> int:
@@ -67,8 +69,17 @@ def complete(model: Model) -> list[Port]:
                 address6 = _free(taken, 6, network.cidr6.first + 1, size, instance, index)
             mac = interface.mac or _mac(macs, network.name, address, address6)
             vif = interface.vif or _vif(vifs, instance, index)
-            ports.append(Port(instance.name, index, instance.hypervisor, network.name, address, address6, mac, vif))
+            texts = _texts(address, address6)
+            ports.append(
+                Port(instance.name, index, instance.hypervisor, network.name, address, address6, mac, vif, texts)
+            )
     return ports
+
+
+def _texts(address: int | None, address6: int | None) -> tuple[tuple[int, str], ...]:
+    """Made once: the router, the hypervisor and the summary all want them."""
+    found = ((4, format_ipv4(address)),) if address is not None else ()
+    return (*found, (6, format_ipv6(address6))) if address6 is not None else found
 
 
 def _mac(taken: set[tuple[str, str]], network: str, address: int | None, address6: int | None) -> str:

@@ -12,7 +12,6 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.layout import
     MAIN_TABLE,
     Layout,
     State,
-    addresses,
     forwarding,
     prefixes,
 )
@@ -51,7 +50,7 @@ def slice_of(layout: Layout, name: str) -> State:
         _bridge(state, layout, network, is_router)
     for port in layout.by_hypervisor.get(name, []):
         device = f"dev {identity.bridge_name(port.network)}"
-        for family, address in addresses(port):
+        for family, address in port.addresses:
             state["route"][f"{family} {MAIN_TABLE} {address}"] = device
             # Also in the bridge's own table: else the host answers ARP for its local guests, and races with them.
             state["route"][f"{family} {layout.tables[port.network]} {address}"] = device

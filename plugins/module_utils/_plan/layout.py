@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import format_ipv4, format_ipv6
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import Model
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import identity
@@ -56,16 +55,6 @@ class Layout:
 
     def has_ipv6(self) -> bool:
         return any(network.cidr6 is not None for network in self.model.networks.values())
-
-
-def addresses(port: Port) -> list[tuple[int, str]]:
-    """(family, address) of a guest interface."""
-    found = []
-    if port.address is not None:
-        found.append((4, format_ipv4(port.address)))
-    if port.address6 is not None:
-        found.append((6, format_ipv6(port.address6)))
-    return found
 
 
 def prefixes(network: Network) -> list[tuple[int, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import format_ipv4, format_ipv6
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import format_ipv4
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import Model
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import hypervisor, identity, router
@@ -86,10 +86,11 @@ class Plan:
                 instances[port.instance] = {"hypervisor": port.hypervisor, "interfaces": []}
             template, length = shared[port.network]
             interface = {**template, "vif": port.vif, "mac": port.mac}
-            if port.address is not None:
-                interface["address"] = f"{format_ipv4(port.address)}/{length}"
-            if port.address6 is not None:
-                interface["address6"] = f"{format_ipv6(port.address6)}/128"
+            for family, text in port.addresses:
+                if family == 4:
+                    interface["address"] = f"{text}/{length}"
+                else:
+                    interface["address6"] = f"{text}/128"
             instances[port.instance]["interfaces"].append(interface)
         return {
             "format": FORMAT,
