@@ -143,7 +143,7 @@ def main() -> None:
     try:
         done = transaction.Transaction(SCOPES[params["role"]], content, options).apply()
     except (transaction.RefusedError, transaction.LockedError) as error:
-        module.fail_json(msg=f"{error} Nothing was changed.")
+        module.fail_json(msg=f"{str(error).rstrip('.')}. Nothing was changed.")
     except transaction.FailedError as error:
         module.fail_json(msg=str(error))
     for warning in done.warnings:
