@@ -127,7 +127,8 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "confirm_removal": {"type": "bool", "default": False},
             "plan_id": {"type": "str"},
-            "slice": {"type": "str"},
+            # Nothing secret, but too long for the log of every run.
+            "slice": {"type": "str", "no_log": True},
             "lab_host": {"type": "str"},
         },
         required_if=[("state", "present", ("slice",))],

@@ -69,4 +69,6 @@ class Files:
 
     def remove(self, delta: Delta) -> None:
         for path in delta.removed:
-            store.remove(self.root + path, self.base)
+            folder = os.path.dirname(self.root + path)
+            # A drop-in folder that is empty without us was made by us.
+            store.remove(self.root + path, folder if folder.endswith(".d") else self.base)

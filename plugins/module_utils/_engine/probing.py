@@ -43,9 +43,9 @@ def _fault(probe: Probe, lab: str | None) -> str:
         host = f"[{probe.address}]" if ":" in probe.address else probe.address
         argv = (*inside, "curl", "--silent", "--show-error", "--globoff", "--max-time", "5", f"http://{host}/")
     else:
-        argv = (*inside, "ping", "-n", "-q", "-c", "1", "-W", "1", probe.address)
+        argv = (*inside, "ping", "-n", "-q", "-c", "2", "-i", "0.2", "-W", "1", probe.address)
     message = ""
-    for _attempt in range(ATTEMPTS):
+    for _attempt in range(ATTEMPTS if probe.expect == "reach" else 1):
         output = process.run(Command(argv))
         if output.status == process.NOT_INSTALLED or output.stderr.startswith("Cannot open network namespace"):
             return output.stderr.strip()

@@ -201,14 +201,19 @@ class Transaction:
                 f"interface {', '.join(sorted(foreign))} exists and is not ours: rename or remove it, "
                 "or give the network another name"
             )
-        total = sum(len(state) for state in before.values())
-        removed = sum(len(delta.removed) for delta in deltas.values())
+        everything = (
+            sum(len(delta.removed) for delta in deltas.values()),
+            sum(len(state) for state in before.values()),
+        )
+        # Routes stand for guests: a router without guests would still keep most of its other objects.
+        routes = len(deltas["route"].removed), len(before["route"])
         limit = self.options.removal_limit
-        if limit is not None and removed * 100 > total * limit:
-            raise RefusedError(
-                f"this would remove {removed} of the {total} objects that role {self.scope.name} has on this host,"
-                f" more than {limit} percent: is the inventory complete? Confirm with -e vpc_confirm_removal=true."
-            )
+        for word, (removed, total) in (("objects", everything), ("routes", routes)):
+            if limit is not None and removed * 100 > total * limit:
+                raise RefusedError(
+                    f"this would remove {removed} of the {total} {word} that role {self.scope.name} has on this host,"
+                    f" more than {limit} percent: is the inventory complete? Confirm with -e vpc_confirm_removal=true."
+                )
 
     def _diagnose(self, wanted: States) -> list[str]:
         if not wanted["route"]:

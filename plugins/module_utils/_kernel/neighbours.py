@@ -14,8 +14,9 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import 
 _HEAD = "# Written by the Ansible collection plainlinux.vpc; changes are overwritten.\n"
 _NETWORKD = "/etc/systemd/networkd.conf.d/plainlinux-vpc.conf"
 _PROTOCOLS = "/etc/iproute2/rt_protos.d/plainlinux-vpc.conf"
+_NFTABLES = "/etc/systemd/system/nftables.service.d/plainlinux-vpc.conf"
 # Files of a host rather than of one role on it.
-SHARED = (_NETWORKD, _PROTOCOLS)
+SHARED = (_NETWORKD, _PROTOCOLS, _NFTABLES)
 _CHAIN = re.compile(r"type filter hook forward priority [^;]*; policy drop;")
 
 
@@ -28,6 +29,8 @@ def files(scope: Scope, bridges: Iterable[str], tables: dict[str, str], network_
     found = {
         # networkd deletes routes and rules that it did not make (networkd.conf(5)).
         _NETWORKD: f"{_HEAD}[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no\n",
+        # Its start flushes every table, also where it was not active, and PartOf= does not see a start (systemd.unit(5)).
+        _NFTABLES: f"{_HEAD}[Service]\nExecStartPost=-/bin/systemctl --no-block try-restart plainlinux-vpc.service\n",
         _PROTOCOLS: _HEAD + "".join(f"{mark.protocol}\tvpc-{mark.name}\n" for mark in SCOPES.values()),
     }
     if tables:

@@ -95,12 +95,17 @@ def of_plan(summary: Mapping[str, Any], routes: Mapping[str, int]) -> str:
     return f"{networks}\n\n{hosts}\n\n{guests}"
 
 
+def _some(texts: Sequence[str], most: int = 3) -> str:
+    more = [f"and {len(texts) - most} more"] if len(texts) > most else []
+    return "; ".join([*texts[:most], *more])
+
+
 def of_verify(kernels: Sequence[Mapping[str, Any]], probes: Sequence[Mapping[str, Any]]) -> tuple[str, int]:
     """(text, number of faults). kernels: {host, role, state, objects}; probes: {where, sent, right, wrong: [text]}."""
     drift = table(
         "Kernel and boot files against the plan",
         ("host", "role", "state", "what differs"),
-        ((item["host"], item["role"], item["state"], "; ".join(item["objects"][:3])) for item in kernels),
+        ((item["host"], item["role"], item["state"], _some(item["objects"])) for item in kernels),
     )
     packets = table(
         "Packets",
