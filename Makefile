@@ -94,7 +94,7 @@ bench: setup-dev packages-lab
 	@$(ROOT) python tests/benchmarks/run.py $(ARGS)
 
 test-vm: setup packages-lab
-	@$(ROOT) tests/vm/run -i "$(INVENTORY)" $(ARGS)
+	@$(ROOT) python tests/vm/run.py -i "$(INVENTORY)" $(ARGS)
 
 docs: setup-dev
 	@rm -rf $(DOCS) && mkdir -p -m 755 $(DOCS)/rst

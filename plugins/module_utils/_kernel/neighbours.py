@@ -29,7 +29,7 @@ def files(scope: Scope, bridges: Iterable[str], tables: dict[str, str], network_
     found = {
         # networkd deletes routes and rules that it did not make (networkd.conf(5)).
         _NETWORKD: f"{_HEAD}[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no\n",
-        # Its start flushes every table, also where it was not active, and PartOf= does not see a start (systemd.unit(5)).
+        # Its start flushes every table, and PartOf= does not see a start of what was not active (systemd.unit(5)).
         _NFTABLES: f"{_HEAD}[Service]\nExecStartPost=-/bin/systemctl --no-block try-restart plainlinux-vpc.service\n",
         _PROTOCOLS: _HEAD + "".join(f"{mark.protocol}\tvpc-{mark.name}\n" for mark in SCOPES.values()),
     }
