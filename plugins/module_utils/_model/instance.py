@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model import fields
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import (
+    Prefix,
     check_mac,
     format_ipv4,
     format_ipv6,
@@ -20,11 +21,17 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address impo
 )
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import Report, show
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.host import Hosts
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Networks
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Networks, Place
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.permission import (
+    Pair,
+    read_allowed_addresses,
+    read_allowed_pairs,
+    read_roles,
+)
 
 SECTION = "vpc_instances"
 
-_INTERFACE = ("network", "address", "address6", "mac", "vif")
+_INTERFACE = ("network", "address", "address6", "mac", "vif", "allowed_addresses", "allowed_pairs", "roles")
 _INTERFACE_KEYS = frozenset(_INTERFACE)
 _KEYS = frozenset(("name", "hypervisor", "security_groups", "interfaces", *_INTERFACE))
 _REQUIRED = frozenset(("name", "hypervisor"))
@@ -42,6 +49,7 @@ class Interface(NamedTuple):
     """An interface of an instance. path: where it was written; no part of its identity.
 
     address, address6, mac (lower case with colons), vif (name on the hypervisor): None where left out.
+    allowed_addresses, allowed_pairs, roles: what it may send besides; see permission.py.
     """
 
     path: str
@@ -50,6 +58,9 @@ class Interface(NamedTuple):
     address6: int | None
     mac: str | None
     vif: str | None
+    allowed_addresses: tuple[Prefix, ...] = ()
+    allowed_pairs: tuple[Pair, ...] = ()
+    roles: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Interface) and self[1:] == other[1:]
@@ -158,6 +169,7 @@ class _Reader:
     def interface(self, path: str, item: Mapping[str, Any], hypervisor: str | None) -> Interface:
         report = self.report
         network = fields.text(report, path, item, "network")
+        place = None
         address = fields.address(report, path, item, "address", parse_ipv4) if "address" in item else None
         address6 = fields.address(report, path, item, "address6", parse_ipv6) if "address6" in item else None
         if network is not None:
@@ -183,7 +195,22 @@ class _Reader:
             )
         mac = self.mac(path, item) if "mac" in item else None
         vif = self.vif(path, item, hypervisor) if "vif" in item else None
-        return Interface(path, network or "", address, address6, mac, vif)
+        addresses = self.allowed_addresses(path, item, place) if "allowed_addresses" in item else ()
+        pairs = (
+            read_allowed_pairs(report, f"{path}.allowed_pairs", item["allowed_pairs"])
+            if "allowed_pairs" in item
+            else ()
+        )
+        roles = read_roles(report, f"{path}.roles", item["roles"]) if "roles" in item else ()
+        return Interface(path, network or "", address, address6, mac, vif, addresses, pairs, roles)
+
+    def allowed_addresses(self, path: str, item: Mapping[str, Any], place: Place | None) -> tuple[Prefix, ...]:
+        path = f"{path}.allowed_addresses"
+        found = read_allowed_addresses(self.report, path, item["allowed_addresses"])
+        for prefix in found:
+            if place is not None and prefix.family == 4 and prefix.size == 1 and prefix.base in place.reserved:
+                self.report.add(path, place.refusal(4, prefix.base))
+        return found
 
     def mac(self, path: str, item: Mapping[str, Any]) -> str | None:
         mac = fields.text(self.report, path, item, "mac")

@@ -57,6 +57,9 @@ def complete(model: Model) -> list[Port]:
                 macs.add((interface.network, interface.mac))
             if interface.vif is not None:
                 vifs.add((instance.hypervisor, interface.vif))
+            # Addresses that guests share, such as a virtual router's, are nobody's to be given.
+            taken.update((item.family, item.base) for item in interface.allowed_addresses if item.size == 1)
+            taken.update((pair.family, pair.address) for pair in interface.allowed_pairs)
     ports: list[Port] = []
     for instance in model.instances.values():
         for index, interface in enumerate(instance.interfaces):

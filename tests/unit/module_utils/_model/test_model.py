@@ -23,6 +23,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.host import 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.instance import Instance, Interface
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import Model, parse
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.permission import Pair
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,7 +63,13 @@ FULL: dict[str, Any] = {
             "name": "vm2",
             "hypervisor": "host2",
             "interfaces": [
-                {"network": "net2", "vif": "vif2.0"},
+                {
+                    "network": "net2",
+                    "vif": "vif2.0",
+                    "allowed_addresses": ["10.10.20.9", "0.0.0.0/0", "fe80::9", "2001:db8:20::/64"],
+                    "allowed_pairs": [{"mac": "00:00:5e:00:01:07", "address": "10.10.20.7"}],
+                    "roles": ["vrrp", "router"],
+                },
                 {"network": "net2", "address6": "2001:db8:20::ffff"},
             ],
             "security_groups": ["web", "db"],
@@ -163,7 +170,22 @@ def test_everything_written() -> None:
                 "vm2",
                 "host2",
                 (
-                    Interface("vpc_instances[0].interfaces[0]", "net2", None, None, None, "vif2.0"),
+                    Interface(
+                        "vpc_instances[0].interfaces[0]",
+                        "net2",
+                        None,
+                        None,
+                        None,
+                        "vif2.0",
+                        (
+                            parse_prefix(4, "10.10.20.9/32"),
+                            parse_prefix(4, "0.0.0.0/0"),
+                            parse_prefix(6, "fe80::9/128"),
+                            parse_prefix(6, "2001:db8:20::/64"),
+                        ),
+                        (Pair("00:00:5e:00:01:07", 4, parse_ipv4("10.10.20.7")),),
+                        ("router", "vrrp"),
+                    ),
                     Interface(
                         "vpc_instances[0].interfaces[1]", "net2", None, parse_ipv6("2001:db8:20::ffff"), None, None
                     ),
@@ -231,7 +253,8 @@ def test_tagged_input_leaves_plain_text() -> None:
     for instance in model.instances.values():
         texts += [instance.path, instance.name, instance.hypervisor, *instance.security_groups]
         for interface in instance.interfaces:
-            texts += [text for text in interface if not isinstance(text, int) and text is not None]
+            texts += [text for text in interface[:6] if not isinstance(text, int) and text is not None]
+            texts += [*interface.roles, *(pair.mac for pair in interface.allowed_pairs)]
     for host in model.hosts.values():
         texts += [host.name, *host.roles, host.underlay, host.underlay6, host.backend]
     assert {type(text) for text in texts} == {str}
