@@ -32,4 +32,5 @@ class Scope:
 
 HYPERVISOR = Scope("hypervisor", 173)
 ROUTER = Scope("router", 174)
+ANTISPOOF = Scope("antispoof", 175)
 SCOPES = {scope.name: scope for scope in (HYPERVISOR, ROUTER)}
