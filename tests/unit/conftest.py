@@ -1,4 +1,24 @@
 # Copyright (c) 2026 plainlinux.vpc authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make the checkout importable as ansible_collections.plainlinux.vpc."""
+"""Fixtures that tests of several layers share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from ansible_collections.plainlinux.vpc.tests.unit.module_utils._kernel.kernel_tables import Netns
+
+
+@pytest.fixture
+def netns() -> Iterator[Netns]:
+    """A private network namespace with its loopback up, removed after the test."""
+    if os.geteuid() != 0:
+        pytest.skip("network namespaces need root")
+    namespace = Netns()
+    try:
+        yield namespace
+    finally:
+        namespace.remove()

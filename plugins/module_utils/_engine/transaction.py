@@ -190,8 +190,7 @@ class Transaction:
             have, want = before[subsystem.name], wanted[subsystem.name]
             if not subsystem.prunable:
                 have = {key: value for key, value in have.items() if key in want}
-            # Most are as wanted most of the time: that is seen in a tenth of the time of a comparison by key.
-            deltas[subsystem.name] = Delta.between(have, want) if have != want else Delta({}, {})
+            deltas[subsystem.name] = Delta.between(have, want)
         return deltas
 
     def _refuse(self, before: States, deltas: Mapping[str, Delta]) -> None:

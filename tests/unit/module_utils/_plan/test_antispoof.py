@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -73,17 +71,6 @@ PREFIXES = Guest(
     tuple(map(prefix, ("10.9.8.0/24", "192.0.2.1/32", "2001:db8:5::/64", "fe80::5/128", "fc00::/7"))),
 )
 GUESTS = {"vif1.0": PLAIN, "vif-2": FULL, "vnet3": PREFIXES, "a_4": Guest("52:54:00:0a:0a:0b")}
-
-
-@pytest.fixture
-def netns() -> Iterator[Netns]:
-    if os.geteuid() != 0:
-        pytest.skip("network namespaces need root")
-    namespace = Netns()
-    try:
-        yield namespace
-    finally:
-        namespace.remove()
 
 
 def converge(netns: Netns, desired: dict[str, str]) -> Delta:
