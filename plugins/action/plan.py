@@ -18,6 +18,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors impor
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import parse
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import tables
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import Plan
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ANTISPOOF
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils import _inputs, _plan_dir
 
 
@@ -87,6 +88,8 @@ class ActionModule(ActionBase):
         counts = {}
         for host, content in itertools.islice(summary["hosts"].items(), tables.ROWS):
             for role in content["roles"]:
-                found = _plan_dir.read_slice(base, host, role) or {"state": {}}
-                counts[f"{host} {role}"] = len(found["state"].get("route", {}))
+                # The guard has no routes, and its slices are the largest.
+                found = _plan_dir.read_slice(base, host, role) if role != ANTISPOOF.name else None
+                if found is not None:
+                    counts[f"{host} {role}"] = len(found["state"].get("route", {}))
         return counts

@@ -19,7 +19,8 @@ description:
   - Takes no model as an option, because 100,000 guests as an option cost 13 seconds. It reads the variables
     C(vpc_networks), C(vpc_instances) and, for each host in the groups C(hypervisors) and C(routers),
     C(vpc_underlay_address) (default C(ansible_host)), C(vpc_underlay_address6) (default C(fe80::) with the IPv4
-    address embedded) and C(vpc_backend) (V(nftables) or V(iptables)).
+    address embedded), C(vpc_backend) (V(nftables) or V(iptables)) and, for hypervisors, C(vpc_antispoof) (default
+    V(true)) and C(vpc_antispoof_trusted_ports) (names of bridge ports that are nobody's guests).
 options:
   show:
     description: Return the plan as tables for people, too.

@@ -20,9 +20,15 @@ MODEL_VARIABLES = (
     "vpc_peerings",
     "vpc_vpn_connections",
 )
-HOST_VARIABLES = ("vpc_underlay_address", "vpc_underlay_address6", "vpc_backend")
+HOST_VARIABLES = (
+    "vpc_underlay_address",
+    "vpc_underlay_address6",
+    "vpc_backend",
+    "vpc_antispoof",
+    "vpc_antispoof_trusted_ports",
+)
 GROUPS = ("hypervisors", "routers", "vpn_gateways")
-DEFAULTS = {"vpc_underlay_address6": None, "vpc_backend": "nftables"}
+DEFAULTS = {"vpc_backend": "nftables", "vpc_antispoof": True, "vpc_antispoof_trusted_ports": []}
 
 
 def gather(task_vars: Mapping[str, Any], template: Callable[[Any], Any]) -> dict[str, Any]:
@@ -66,11 +72,15 @@ def identity(raw: Mapping[str, Any]) -> str:
     """Digest of everything that decides a plan: the inputs, and the planner's own text."""
     digest = hashlib.sha256()
     for package in (_model, _plan):
-        folder = os.path.dirname(str(package.__file__))
-        for name in sorted(os.listdir(folder)):
-            if name.endswith(".py"):
-                with open(os.path.join(folder, name), "rb") as handle:
-                    digest.update(handle.read())
+        for path in _sources(os.path.dirname(str(package.__file__))):
+            with open(path, "rb") as handle:
+                digest.update(handle.read())
     # Not sorted: keys of several types, a mistake that parse() names, cannot be.
     digest.update(json.dumps(raw, default=str, skipkeys=True).encode())
     return digest.hexdigest()[:16]
+
+
+def _sources(folder: str) -> list[str]:
+    """A package's files and those of the packages in it, in a fixed order."""
+    found = [os.path.join(base, name) for base, _folders, names in os.walk(folder) for name in names]
+    return sorted(path for path in found if path.endswith(".py"))

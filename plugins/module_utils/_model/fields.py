@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import Prefix, parse_prefix
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import Report, kind, show
 
 _NO_ITEMS: Sequence[Any] = ()
+_Item = TypeVar("_Item")
 
 
 def plain(text: str) -> str:
@@ -25,6 +26,16 @@ def sequence(report: Report, path: str, value: Any) -> Sequence[Any]:
         return value
     report.add(path, _needs(value, "a list"))
     return _NO_ITEMS
+
+
+def each(report: Report, path: str, value: Any, read: Callable[[str, Any], _Item | None]) -> tuple[_Item, ...]:
+    """The items of a list that can be read, each once. read: takes path and value, gives None for what it refuses."""
+    places: dict[_Item, int] = {}
+    for index, item in enumerate(sequence(report, path, value)):
+        found = read(f"{path}[{index}]", item)
+        if found is not None and places.setdefault(found, index) != index:
+            report.add(f"{path}[{index}]", f"is the same as {path}[{places[found]}]")
+    return tuple(places)
 
 
 def mapping(
@@ -64,13 +75,13 @@ def text(report: Report, path: str, item: Mapping[str, Any], key: str) -> str | 
     return None
 
 
-def flag(report: Report, path: str, item: Mapping[str, Any], key: str) -> bool:
-    """The boolean at the key; False where it is absent or refused."""
-    value = item.get(key, False)
+def flag(report: Report, path: str, item: Mapping[str, Any], key: str, default: bool = False) -> bool:
+    """The boolean at the key; the default where it is absent or refused."""
+    value = item.get(key, default)
     if isinstance(value, bool):
         return value
     report.add(f"{path}.{key}", f"{_needs(value, 'a boolean')}: true or false, without quotes")
-    return False
+    return default
 
 
 def choice(report: Report, path: str, item: Mapping[str, Any], key: str, allowed: tuple[str, ...]) -> str:

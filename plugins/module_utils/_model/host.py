@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model import fields
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model import fields, ifname
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import (
     Prefix,
     format_ipv4,
@@ -22,11 +22,21 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address impo
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import Report, show
 
 BACKENDS = ("nftables", "iptables")
-# In this order in Host.roles.
+ANTISPOOF = "antispoof"
+# In this order in Host.roles, behind ANTISPOOF: the guard stands before there is a bridge.
 ROLES = {"hypervisors": "hypervisor", "routers": "router"}
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,63}")
-_KEYS = frozenset(("groups", "vpc_underlay_address", "vpc_underlay_address6", "vpc_backend"))
+_KEYS = frozenset(
+    (
+        "groups",
+        "vpc_underlay_address",
+        "vpc_underlay_address6",
+        "vpc_backend",
+        "vpc_antispoof",
+        "vpc_antispoof_trusted_ports",
+    )
+)
 _HOST_NAME = re.compile(r"^[^:]*[A-Za-z][^:]*$")
 _LINK_LOCAL = 0xFE80 << 112
 
@@ -35,8 +45,9 @@ _LINK_LOCAL = 0xFE80 << 112
 class Host:
     """A machine with at least one role.
 
-    roles: of "hypervisor", "router". underlay, underlay6: canonical addresses on the network that the hosts share;
-    underlay6 defaults to fe80:: with the IPv4 address in its last 32 bits. backend: "nftables" or "iptables".
+    roles: of "antispoof", "hypervisor", "router", in this order. underlay, underlay6: canonical addresses on the
+    network that the hosts share; underlay6 defaults to fe80:: with the IPv4 address in its last 32 bits. backend:
+    "nftables" or "iptables". trusted_ports: bridge ports that are nobody's guests, which the guard lets alone.
     """
 
     name: str
@@ -44,6 +55,7 @@ class Host:
     underlay: str
     underlay6: str | None
     backend: str
+    trusted_ports: tuple[str, ...] = ()
 
 
 @dataclass
@@ -52,6 +64,7 @@ class Hosts:
 
     hosts: those without a mistake. names: every host of the inventory. hypervisors: names of that group's hosts.
     complete: False where a host's groups could not be read. underlay: (address, path) of each family.
+    trusted: trusted ports of each hypervisor that has some.
     """
 
     hosts: dict[str, Host] = field(default_factory=dict)
@@ -60,6 +73,7 @@ class Hosts:
     routers: int = 0
     complete: bool = True
     underlay: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: {4: [], 6: []})
+    trusted: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_hosts(report: Report, raw: Any) -> Hosts:
@@ -94,6 +108,9 @@ def read_hosts(report: Report, raw: Any) -> Hosts:
         if explicit is not None and _refused(report, f"{name}.vpc_underlay_address6", Prefix(6, explicit, 128)):
             explicit = None
         backend = fields.choice(report, name, item, "vpc_backend", BACKENDS)
+        roles, trusted = _antispoof(report, name, item, roles)
+        if trusted:
+            found.trusted[name] = trusted
         if underlay is None:
             continue
         found.underlay[4].append((underlay, f"{name}.vpc_underlay_address"))
@@ -103,7 +120,7 @@ def read_hosts(report: Report, raw: Any) -> Hosts:
         seen[underlay] = f"{name}.vpc_underlay_address"
         if len(report.errors) == before:
             underlay6 = _LINK_LOCAL | underlay if explicit is None else explicit
-            host = Host(name, roles, format_ipv4(underlay), format_ipv6(underlay6), backend)
+            host = Host(name, roles, format_ipv4(underlay), format_ipv6(underlay6), backend, trusted)
             chosen.append((host, underlay6, explicit))
     _check_underlay6(report, found, chosen)
     found.hosts = {host.name: host for host, underlay6, explicit in chosen}
@@ -119,6 +136,18 @@ def _roles(report: Report, name: str, item: Mapping[str, Any]) -> tuple[str, ...
         fields.sequence(report, f"{name}.groups", groups)
         return None
     return tuple(role for group, role in ROLES.items() if group in groups)
+
+
+def _antispoof(
+    report: Report, name: str, item: Mapping[str, Any], roles: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(roles, trusted ports). The variables may stand in a group with routers, whom they do not concern."""
+    guarded = fields.flag(report, name, item, "vpc_antispoof", default=True)
+    key = "vpc_antispoof_trusted_ports"
+    trusted = ifname.read_names(report, f"{name}.{key}", item[key]) if key in item else ()
+    if "hypervisor" not in roles:
+        return roles, ()
+    return (ANTISPOOF, *roles) if guarded else roles, trusted
 
 
 def _underlay(report: Report, name: str, item: Mapping[str, Any]) -> int | None:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model import fields
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model import fields, ifname
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import (
     Prefix,
     check_mac,
@@ -39,17 +39,17 @@ _NETWORK = frozenset(("network",))
 # Part of the name of a network namespace, which is a file name.
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,38}[a-z0-9])?")
 _NAME_ALLOWED = "1 to 40 of a-z 0-9 . _ -, first and last a letter or digit"
-_VIF = re.compile(r"(?!br-|-)[A-Za-z0-9_.-]{1,15}")
-# all and default are taken in /proc/sys/net/*/conf.
-_VIF_TAKEN = frozenset((".", "..", "lo", "all", "default"))
-_VIF_ALLOWED = "1 to 15 of A-Z a-z 0-9 _ . -, not starting with - or br-, not lo, all, default, . or .."
+# In place of an address: the interface has none of that family, and is given none.
+NONE = "none"
+_FAMILIES: tuple[int, ...] = (4, 6)
 
 
 class Interface(NamedTuple):
     """An interface of an instance. path: where it was written; no part of its identity.
 
     address, address6, mac (lower case with colons), vif (name on the hypervisor): None where left out.
-    allowed_addresses, allowed_pairs, roles: what it may send besides; see permission.py.
+    allowed_addresses, allowed_pairs, roles: what it may send besides; see permission.py. families: those of which it
+    has, or is given, an address where its network has a prefix.
     """
 
     path: str
@@ -61,6 +61,7 @@ class Interface(NamedTuple):
     allowed_addresses: tuple[Prefix, ...] = ()
     allowed_pairs: tuple[Pair, ...] = ()
     roles: tuple[str, ...] = ()
+    families: tuple[int, ...] = _FAMILIES
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Interface) and self[1:] == other[1:]
@@ -170,8 +171,16 @@ class _Reader:
         report = self.report
         network = fields.text(report, path, item, "network")
         place = None
-        address = fields.address(report, path, item, "address", parse_ipv4) if "address" in item else None
-        address6 = fields.address(report, path, item, "address6", parse_ipv6) if "address6" in item else None
+        address = address6 = None
+        families = _FAMILIES
+        if "address" in item and item["address"] == NONE:
+            families = (6,)
+        elif "address" in item:
+            address = fields.address(report, path, item, "address", parse_ipv4)
+        if "address6" in item and item["address6"] == NONE:
+            families = families[:-1]
+        elif "address6" in item:
+            address6 = fields.address(report, path, item, "address6", parse_ipv6)
         if network is not None:
             place = self.networks.places.get(network)
             if place is None:
@@ -182,9 +191,11 @@ class _Reader:
                 if address is not None and (not place.low <= address <= place.high or address in place.reserved):
                     report.add(f"{path}.address", place.refusal(4, address))
                     address = None
-                if address6 is not None and not place.low6 <= address6 <= place.high6:
+                if address6 is not None and (not place.low6 <= address6 <= place.high6 or address6 in place.reserved6):
                     report.add(f"{path}.address6", place.refusal(6, address6))
                     address6 = None
+                if families is not _FAMILIES:
+                    self.without(path, place, families)
         if address is not None and self.addresses.setdefault(address, path) is not path:
             report.add(
                 f"{path}.address", f"{format_ipv4(address)} is already taken by {self.addresses[address]}.address"
@@ -202,14 +213,25 @@ class _Reader:
             else ()
         )
         roles = read_roles(report, f"{path}.roles", item["roles"]) if "roles" in item else ()
-        return Interface(path, network or "", address, address6, mac, vif, addresses, pairs, roles)
+        return Interface(path, network or "", address, address6, mac, vif, addresses, pairs, roles, families)
+
+    def without(self, path: str, place: Place, families: tuple[int, ...]) -> None:
+        """Check an interface that shall have no address of some family."""
+        for family in _FAMILIES:
+            place.without[family] += family not in families
+        present = {4: place.low <= place.high, 6: place.low6 <= place.high6}
+        if not any(present[family] for family in families):
+            key = "address" if 4 not in families else "address6"
+            self.report.add(f"{path}.{key}", f"{NONE} leaves the interface without any address")
 
     def allowed_addresses(self, path: str, item: Mapping[str, Any], place: Place | None) -> tuple[Prefix, ...]:
         path = f"{path}.allowed_addresses"
         found = read_allowed_addresses(self.report, path, item["allowed_addresses"])
         for prefix in found:
-            if place is not None and prefix.family == 4 and prefix.size == 1 and prefix.base in place.reserved:
-                self.report.add(path, place.refusal(4, prefix.base))
+            if place is not None and prefix.size == 1:
+                reserved = place.reserved if prefix.family == 4 else place.reserved6
+                if prefix.base in reserved:
+                    self.report.add(path, place.refusal(prefix.family, prefix.base))
         return found
 
     def mac(self, path: str, item: Mapping[str, Any]) -> str | None:
@@ -228,8 +250,13 @@ class _Reader:
         vif = fields.text(self.report, path, item, "vif")
         if vif is None:
             return None
-        if not _VIF.fullmatch(vif) or vif in _VIF_TAKEN:
-            self.report.add(f"{path}.vif", f"{show(vif)} is not allowed: {_VIF_ALLOWED}")
+        reason = ifname.refusal(vif)
+        if reason:
+            self.report.add(f"{path}.vif", reason)
+        elif vif in self.networks.claimed:
+            self.report.add(f"{path}.vif", f"{vif} is {self.networks.claimed[vif]}")
+        elif hypervisor is not None and vif in self.hosts.trusted.get(hypervisor, ()):
+            self.report.add(f"{path}.vif", f"{vif} is in {hypervisor}.vpc_antispoof_trusted_ports: nobody's guests")
         elif hypervisor is not None and self.vifs[hypervisor].setdefault(vif, path) is not path:
             earlier = self.vifs[hypervisor][vif]
             self.report.add(

@@ -11,16 +11,16 @@ from operator import attrgetter
 from typing import Any
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model import fields
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import ModelError, ModelErrors, Report
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.host import Host, read_hosts
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.instance import Instance, read_instances
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import (
-    Network,
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.clashes import (
+    check_bridges,
     check_overlaps,
     check_space,
     check_underlay,
-    read_networks,
 )
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import ModelError, ModelErrors, Report
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.host import Host, read_hosts
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.instance import Instance, read_instances
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network, read_networks
 
 _UNSUPPORTED = ("vpc_security_groups", "vpc_peerings", "vpc_vpn_connections")
 _SECTIONS = ("vpc_networks", "vpc_instances", *_UNSUPPORTED, "hosts")
@@ -43,6 +43,7 @@ def parse(raw: Mapping[str, Any]) -> Model:
             reports[""].add(str(key), f"unknown variable{reports[''].hint(str(key), _SECTIONS)}")
     hosts = read_hosts(reports["hosts"], raw.get("hosts", {}))
     networks = read_networks(reports["vpc_networks"], raw.get("vpc_networks", []))
+    check_bridges(reports["vpc_networks"], networks)
     check_overlaps(reports["vpc_networks"], networks)
     check_underlay(reports["vpc_networks"], networks, hosts.underlay)
     instances = read_instances(reports["vpc_instances"], raw.get("vpc_instances", []), hosts, networks)
@@ -50,7 +51,7 @@ def parse(raw: Mapping[str, Any]) -> Model:
     for section in _UNSUPPORTED:
         if fields.sequence(reports[section], section, raw.get(section, [])):
             reports[section].add(section, "is not supported by this release: it must be empty")
-    if networks.places and hosts.hypervisors and not hosts.routers and hosts.complete:
+    if networks.routed and hosts.hypervisors and not hosts.routers and hosts.complete:
         reports["groups"].add("groups.routers", "has no host; networks need at least one router")
     errors: list[ModelError] = []
     for section, report in reports.items():

@@ -1,21 +1,24 @@
 # Copyright (c) 2026 plainlinux.vpc authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Networks: what a user may write in vpc_networks."""
+"""Networks: what a user may write in vpc_networks.
+
+A network with `bridge` is flat: it lives on a bridge that others made, and its gateway is outside.
+"""
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model import fields
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model import fields, ifname
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import (
     Prefix,
     format_address,
     parse_ipv4,
+    parse_ipv6,
     special,
 )
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import Report, show
@@ -24,21 +27,38 @@ SECTION = "vpc_networks"
 SWITCHING = ("isolated", "bridged")
 
 _KEYS = frozenset(
-    ("name", "vpc", "cidr", "cidr6", "gateway", "bridge_address", "nat", "local_switching"),
+    (
+        "name",
+        "vpc",
+        "cidr",
+        "cidr6",
+        "gateway",
+        "bridge_address",
+        "nat",
+        "local_switching",
+        "bridge",
+        "uplinks",
+        "gateway6",
+        "log_drops",
+    ),
 )
 _REQUIRED = frozenset(("name",))
-# An interface name has at most 15 characters, and the bridge is br-<name>.
+# An interface name has at most 15 characters, and the bridge is OWN_BRIDGE and the name.
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,11}")
 _NAME_ALLOWED = "1 to 12 of a-z 0-9 _ -, not starting with -"
+# Keys of the networks that are ours to build, and of flat ones.
+_OURS = ("bridge_address", "local_switching")
+_OTHERS = ("uplinks", "gateway6")
 _LENGTHS = {4: (8, 30), 6: (8, 126)}
-_NOTHING: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
 class Network:
     """A network. path: where it was written; no part of its identity.
 
-    gateway, bridge_address: addresses in cidr, None without cidr. local_switching: "isolated" or "bridged".
+    gateway, bridge_address: addresses in cidr, None without cidr. local_switching: "isolated" or "bridged". log_drops:
+    whether what the guard drops is logged. Flat networks only: bridge, its ports to the outside (uplinks) and the IPv6
+    gateway; these have no bridge_address, and local_switching says nothing.
     """
 
     path: str = field(compare=False)
@@ -50,30 +70,61 @@ class Network:
     bridge_address: int | None
     nat: bool
     local_switching: str
+    bridge: str | None = None
+    uplinks: tuple[str, ...] = ()
+    gateway6: int | None = None
+    log_drops: bool = False
+
+    @property
+    def flat(self) -> bool:
+        return self.bridge is not None
 
 
 class Place:
     """What the check of an interface needs of its network, also where parts of the network are refused.
 
-    low, high, reserved: of a family, what a guest may have. Without the family nothing passes; where its prefix is
-    refused all does, since one mistake is to be reported once. interfaces: how many refer to the network.
+    low, high, reserved: of a family, what a guest may have; reserved says whose an address is. Without the family
+    nothing passes; where its prefix is refused all does, since one mistake is to be reported once. interfaces: how many
+    refer to the network; without: how many of these want no address, by family. bridge, uplinks: where readable.
     """
 
-    __slots__ = ("bridge", "cidr", "gateway", "high", "high6", "interfaces", "low", "low6", "name", "path", "reserved")
+    __slots__ = (
+        "bridge",
+        "cidr",
+        "flat",
+        "high",
+        "high6",
+        "interfaces",
+        "low",
+        "low6",
+        "name",
+        "path",
+        "reserved",
+        "reserved6",
+        "uplinks",
+        "without",
+    )
 
     def __init__(self, path: str, name: str) -> None:
         self.path = path
         self.name = name
+        self.flat = False
         self.cidr: dict[int, Prefix | None] = {4: None, 6: None}
-        self.low, self.high, self.reserved = 0, -1, _NOTHING
+        self.low, self.high = 0, -1
         self.low6, self.high6 = 0, -1
-        self.gateway: int | None = None
-        self.bridge: int | None = None
+        self.reserved: dict[int, str] = {}
+        self.reserved6: dict[int, str] = {}
+        self.bridge: str | None = None
+        self.uplinks: tuple[str, ...] = ()
         self.interfaces = 0
+        self.without = {4: 0, 6: 0}
 
     def refusal(self, family: int, address: int) -> str:
         """Why a guest cannot have an address that is not between low and high, or reserved."""
         word = format_address(family, address)
+        reserved = self.reserved if family == 4 else self.reserved6
+        if address in reserved:
+            return f"{word} is {reserved[address]}"
         key = "cidr" if family == 4 else "cidr6"
         cidr = self.cidr[family]
         if cidr is None:
@@ -83,9 +134,7 @@ class Place:
             return f"{word} is outside {where}"
         if address == cidr.first:
             return f"{word} is the {'network' if family == 4 else 'subnet-router anycast'} address of {where}"
-        if address == cidr.last:
-            return f"{word} is the broadcast address of {where}"
-        return f"{word} is the {'gateway' if address == self.gateway else 'bridge_address'} of {self.path}"
+        return f"{word} is the broadcast address of {where}"
 
 
 @dataclass
@@ -93,13 +142,21 @@ class Networks:
     """What is known of the networks, also where some of them are refused.
 
     networks: those without a mistake of their own. places: by name, also of the refused ones.
-    complete: False where a network's name could not be read. prefixes: (prefix, index) that are usable.
+    complete: False where a network's name could not be read. prefixes: (prefix, index) that are usable. flat: by index.
+    claimed: what interfaces of flat networks' hosts are, by name: "the bridge of ...".
     """
 
     networks: list[Network] = field(default_factory=list)
     places: dict[str, Place] = field(default_factory=dict)
     complete: bool = True
     prefixes: dict[int, list[tuple[Prefix, int]]] = field(default_factory=lambda: {4: [], 6: []})
+    flat: dict[int, Place] = field(default_factory=dict)
+    claimed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def routed(self) -> bool:
+        """Whether there is a network that needs a router."""
+        return any(not place.flat for place in self.places.values())
 
 
 def read_networks(report: Report, raw: Any) -> Networks:
@@ -123,6 +180,9 @@ def read_networks(report: Report, raw: Any) -> Networks:
                 report.add(f"{path}.name", f"{show(name)} is not allowed: {_NAME_ALLOWED}")
         if item is None:
             continue
+        place.flat = "bridge" in item
+        if place.flat:
+            found.flat[index] = place
         network = _network(report, place, item)
         for family, cidr in place.cidr.items():
             if cidr is not None:
@@ -145,10 +205,31 @@ def _network(report: Report, place: Place, item: Mapping[str, Any]) -> Network:
     if "cidr" not in item and "cidr6" not in item:
         report.add(f"{path}.cidr", "is missing: a network has cidr, cidr6 or both")
         place.high, place.high6 = 1 << 32, 1 << 128
-    _gateway(report, place, item)
+    gateway, bridge_address = _gateways(report, place, item)
+    gateway6 = _flat(report, place, item) if place.flat else None
+    for key in _OURS if place.flat else _OTHERS:
+        if key in item:
+            report.add(f"{path}.{key}", "cannot be combined with bridge" if place.flat else "needs bridge")
     nat = fields.flag(report, path, item, "nat")
-    switching = fields.choice(report, path, item, "local_switching", SWITCHING)
-    return Network(path, place.name, vpc, cidr, cidr6, place.gateway, place.bridge, nat, switching)
+    if nat and place.flat:
+        report.add(f"{path}.nat", "true cannot be combined with bridge: the gateway is outside")
+    switching = SWITCHING[0] if place.flat else fields.choice(report, path, item, "local_switching", SWITCHING)
+    log_drops = fields.flag(report, path, item, "log_drops")
+    return Network(
+        path,
+        place.name,
+        vpc,
+        cidr,
+        cidr6,
+        gateway,
+        bridge_address,
+        nat,
+        switching,
+        place.bridge,
+        place.uplinks,
+        gateway6,
+        log_drops,
+    )
 
 
 def _cidr(report: Report, place: Place, item: Mapping[str, Any], key: str, family: int) -> Prefix | None:
@@ -176,86 +257,47 @@ def _cidr(report: Report, place: Place, item: Mapping[str, Any], key: str, famil
     return cidr
 
 
-def _gateway(report: Report, place: Place, item: Mapping[str, Any]) -> None:
+def _gateways(report: Report, place: Place, item: Mapping[str, Any]) -> tuple[int | None, int | None]:
     """Read gateway and bridge_address, by default the first and the second usable address."""
     cidr = place.cidr[4]
-    chosen: list[int | None] = []
-    for offset, key in enumerate(("gateway", "bridge_address")):
+    chosen: dict[str, int | None] = {"gateway": None, "bridge_address": None}
+    for offset, key in enumerate(("gateway",) if place.flat else chosen):
         address = fields.address(report, place.path, item, key, parse_ipv4)
         if address is not None and not place.low <= address <= place.high:
             report.add(f"{place.path}.{key}", place.refusal(4, address).replace(f"{place.path}.", ""))
             address = None
         elif address is None and cidr is not None and key not in item:
             address = cidr.first + 1 + offset
-        chosen.append(address)
-    gateway, bridge = chosen
+        chosen[key] = address
+    gateway, bridge = chosen.values()
     if gateway is not None and gateway == bridge:
         key, other = ("bridge_address", "gateway") if "bridge_address" in item else ("gateway", "bridge_address")
         default = "" if other in item else ", by default"
         report.add(f"{place.path}.{key}", f"{format_address(4, gateway)} is the {other} as well{default}")
-    place.gateway, place.bridge = gateway, bridge
     if cidr is not None:
-        place.reserved = frozenset(address for address in chosen if address is not None)
+        for key, address in chosen.items():
+            if address is not None:
+                place.reserved.setdefault(address, f"the {key} of {place.path}")
+    return gateway, bridge
 
 
-def check_overlaps(report: Report, found: Networks) -> None:
-    """Report, at the later of them, networks that overlap: a router has one table for all VPCs."""
-    for family, key in ((4, "cidr"), (6, "cidr6")):
-        prefixes = found.prefixes[family]
-        texts = {index: prefix for prefix, index in prefixes}
-        others: dict[int, list[int]] = {}
-        for one, two in _overlaps(prefixes):
-            others.setdefault(max(one, two), []).append(min(one, two))
-        for index, earlier in others.items():
-            first = min(earlier)
-            more = f" and {len(earlier) - 1} more" if len(earlier) > 1 else ""
-            report.add(
-                f"{SECTION}[{index}].{key}",
-                f"{texts[index].text} overlaps {SECTION}[{first}].{key} {texts[first].text}{more}",
-            )
-
-
-def _overlaps(prefixes: Sequence[tuple[Prefix, int]]) -> list[tuple[int, int]]:
-    """Pairs of indexes of overlapping prefixes; of several equal prefixes only the first stands for the others.
-
-    Two prefixes are disjoint or nested, so in sorted order whatever encloses a prefix is on a short stack.
-    """
-    pairs: list[tuple[int, int]] = []
-    stack: list[tuple[int, int, int]] = []
-    for prefix, index in sorted(prefixes):
-        base, last = prefix.base, prefix.last
-        while stack and stack[-1][1] < base:
-            stack.pop()
-        pairs.extend((index, other) for start, end, other in stack)
-        if not stack or stack[-1][:2] != (base, last):
-            stack.append((base, last, index))
-    return pairs
-
-
-def check_underlay(report: Report, found: Networks, underlay: Mapping[int, list[tuple[int, str]]]) -> None:
-    """Report networks that contain a host's own address: guests would take the hosts' traffic."""
-    for family, key in ((4, "cidr"), (6, "cidr6")):
-        hosts = sorted(underlay[family])
-        for prefix, index in found.prefixes[family]:
-            at = bisect_left(hosts, (prefix.first, ""))
-            end = bisect_left(hosts, (prefix.last + 1, ""))
-            if at < end:
-                address, path = hosts[at]
-                more = f" and {end - at - 1} more" if end - at > 1 else ""
-                report.add(
-                    f"{SECTION}[{index}].{key}",
-                    f"{prefix.text} contains {path} {format_address(family, address)}{more}",
-                )
-
-
-def check_space(report: Report, found: Networks) -> None:
-    """Report networks with more interfaces than addresses: those left out are allocated from what is free."""
-    for place in found.places.values():
-        cidr, cidr6 = place.cidr[4], place.cidr[6]
-        # Network and broadcast address, gateway and bridge; the subnet-router anycast address.
-        for key, prefix, taken in (("cidr", cidr, 4), ("cidr6", cidr6, 1)):
-            if prefix is not None and place.interfaces > prefix.size - taken:
-                report.add(
-                    f"{place.path}.{key}",
-                    f"{prefix.text} has {prefix.size - taken} addresses for guests, {place.interfaces} are needed",
-                )
+def _flat(report: Report, place: Place, item: Mapping[str, Any]) -> int | None:
+    """Read what only a flat network has; gives its gateway6."""
+    path = place.path
+    bridge = fields.text(report, path, item, "bridge")
+    if bridge is not None:
+        reason = ifname.refusal(bridge, bridge=True)
+        if reason:
+            report.add(f"{path}.bridge", reason)
+        else:
+            place.bridge = bridge
+    if "uplinks" in item:
+        place.uplinks = ifname.read_names(report, f"{path}.uplinks", item["uplinks"])
+    address = fields.address(report, path, item, "gateway6", parse_ipv6)
+    if address is None:
+        return None
+    if not place.low6 <= address <= place.high6:
+        report.add(f"{path}.gateway6", place.refusal(6, address).replace(f"{path}.", ""))
+        return None
+    place.reserved6[address] = f"the gateway6 of {path}"
+    return address

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model import fields
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import (
@@ -21,7 +20,6 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors impor
 ROLES = ("router", "dhcp_server", "vrrp")
 
 _PAIR_KEYS = frozenset(("mac", "address"))
-_Item = TypeVar("_Item")
 
 
 class Pair(NamedTuple):
@@ -34,28 +32,18 @@ class Pair(NamedTuple):
 
 def read_allowed_addresses(report: Report, path: str, value: Any) -> tuple[Prefix, ...]:
     """Read a list of addresses and prefixes; an address is a prefix of full length."""
-    return _each(report, path, value, lambda at, item: _address(report, at, item))
+    return fields.each(report, path, value, lambda at, item: _address(report, at, item))
 
 
 def read_allowed_pairs(report: Report, path: str, value: Any) -> tuple[Pair, ...]:
     """Read a list of mappings with mac and address."""
-    return _each(report, path, value, lambda at, item: _pair(report, at, item))
+    return fields.each(report, path, value, lambda at, item: _pair(report, at, item))
 
 
 def read_roles(report: Report, path: str, value: Any) -> tuple[str, ...]:
     """Read a list of ROLES; the result is in the order of ROLES."""
-    words = _each(report, path, value, lambda at, item: _role(report, at, item))
+    words = fields.each(report, path, value, lambda at, item: _role(report, at, item))
     return tuple(role for role in ROLES if role in words)
-
-
-def _each(report: Report, path: str, value: Any, read: Callable[[str, Any], _Item | None]) -> tuple[_Item, ...]:
-    """The items of a list that can be read, each once."""
-    places: dict[_Item, int] = {}
-    for index, item in enumerate(fields.sequence(report, path, value)):
-        found = read(f"{path}[{index}]", item)
-        if found is not None and places.setdefault(found, index) != index:
-            report.add(f"{path}[{index}]", f"is the same as {path}[{places[found]}]")
-    return tuple(places)
 
 
 def _string(report: Report, path: str, item: Any, wanted: str) -> str | None:

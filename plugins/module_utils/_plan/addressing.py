@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import format_ipv4, format_ipv6
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import (
+    format_ipv4,
+    format_ipv6,
+    parse_ipv4,
+    parse_ipv6,
+)
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.instance import Instance
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import Model
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network
@@ -31,9 +36,15 @@ class Port(NamedTuple):
     addresses: tuple[tuple[int, str], ...]
 
 
-def usable(network: Network) -> int:
-    """How many IPv4 guests fit: all addresses but network, broadcast, gateway and bridge address."""
-    return network.cidr.size - 4 if network.cidr is not None else 0
+def usable(model: Model, network: Network) -> int:
+    """How many IPv4 guests fit: all addresses but network, broadcast, gateway, and bridge's or hosts' addresses."""
+    if network.cidr is None:
+        return 0
+    reserved = {network.gateway, network.bridge_address}
+    if network.flat:
+        hosts = (parse_ipv4(host.underlay) for host in model.hosts.values())
+        reserved.update(address for address in hosts if network.cidr.contains(address))
+    return network.cidr.size - 2 - len(reserved - {None})
 
 
 def complete(model: Model) -> list[Port]:
@@ -42,11 +53,20 @@ def complete(model: Model) -> list[Port]:
     A missing address is searched from a place that the guest's name decides, so that other guests do not move it.
     """
     taken: set[tuple[int, int]] = set()
-    macs: set[tuple[str, str]] = set()
+    macs: set[str] = set()
     vifs: set[tuple[str, str]] = set()
+    claimed: set[str] = set()
+    for host in model.hosts.values():
+        taken.add((4, parse_ipv4(host.underlay)))
+        if host.underlay6 is not None:
+            taken.add((6, parse_ipv6(host.underlay6)))
+        vifs.update((host.name, port) for port in host.trusted_ports)
     for network in model.networks.values():
-        if network.cidr is not None:
-            taken.update((4, value) for value in (network.gateway, network.bridge_address) if value is not None)
+        taken.update((4, value) for value in (network.gateway, network.bridge_address) if value is not None)
+        if network.gateway6 is not None:
+            taken.add((6, network.gateway6))
+        if network.bridge is not None:
+            claimed.update((network.bridge, *network.uplinks))
     for instance in model.instances.values():
         for interface in instance.interfaces:
             if interface.address is not None:
@@ -54,7 +74,7 @@ def complete(model: Model) -> list[Port]:
             if interface.address6 is not None:
                 taken.add((6, interface.address6))
             if interface.mac is not None:
-                macs.add((interface.network, interface.mac))
+                macs.add(interface.mac)
             if interface.vif is not None:
                 vifs.add((instance.hypervisor, interface.vif))
             # Addresses that guests share, such as a virtual router's, are nobody's to be given.
@@ -65,13 +85,13 @@ def complete(model: Model) -> list[Port]:
         for index, interface in enumerate(instance.interfaces):
             network = model.networks[interface.network]
             address, address6 = interface.address, interface.address6
-            if address is None and network.cidr is not None:
+            if address is None and network.cidr is not None and 4 in interface.families:
                 address = _free(taken, 4, network.cidr.first + 1, network.cidr.size - 2, instance, index)
-            if address6 is None and network.cidr6 is not None:
+            if address6 is None and network.cidr6 is not None and 6 in interface.families:
                 size = min(network.cidr6.size - 1, SEARCH6)
                 address6 = _free(taken, 6, network.cidr6.first + 1, size, instance, index)
-            mac = interface.mac or _mac(macs, network.name, address, address6)
-            vif = interface.vif or _vif(vifs, instance, index)
+            mac = interface.mac or _mac(macs, address, address6)
+            vif = interface.vif or _vif(vifs, claimed, instance, index)
             texts = _texts(address, address6)
             ports.append(
                 Port(instance.name, index, instance.hypervisor, network.name, address, address6, mac, vif, texts)
@@ -85,22 +105,25 @@ def _texts(address: int | None, address6: int | None) -> tuple[tuple[int, str], 
     return (*found, (6, format_ipv6(address6))) if address6 is not None else found
 
 
-def _mac(taken: set[tuple[str, str]], network: str, address: int | None, address6: int | None) -> str:
-    """A MAC that follows from the address; where somebody in the network chose that one, another that follows too."""
+def _mac(taken: set[str], address: int | None, address6: int | None) -> str:
+    """A MAC that follows from the address; where somebody has that one, another that follows too.
+
+    Nobody else on any host has it: a guest is known by its MAC.
+    """
     mac = identity.mac_of_address(address) if address is not None else identity.mac_of_address6(address6 or 0)
     attempt = address if address is not None else address6 or 0
-    while (network, mac) in taken:
+    while mac in taken:
         attempt += 1 << 128
         mac = identity.mac_of_address6(attempt)
-    taken.add((network, mac))
+    taken.add(mac)
     return mac
 
 
-def _vif(taken: set[tuple[str, str]], instance: Instance, index: int) -> str:
-    """A name that no other interface of the hypervisor has."""
+def _vif(taken: set[tuple[str, str]], claimed: set[str], instance: Instance, index: int) -> str:
+    """A name that no other interface of the hypervisor has. claimed: names that are taken on every host."""
     vif = identity.vif_name(instance.name, index)
     attempt = 0
-    while (instance.hypervisor, vif) in taken:
+    while (instance.hypervisor, vif) in taken or vif in claimed:
         attempt += 1
         vif = identity.vif_name(f"{instance.name} {attempt}", index)
     taken.add((instance.hypervisor, vif))

@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import format_ipv4, parse_prefix
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import (
+    format_ipv4,
+    parse_address,
+    parse_prefix,
+)
 
 # Every pair up to this many guests; beyond, a ring and a chord: packets grow with the guests, not their square.
 ALL_PAIRS = 24
@@ -41,8 +45,7 @@ def of_guests(summary: Mapping[str, Any]) -> list[Probe]:
 def of_host(summary: Mapping[str, Any], host: str) -> list[Probe]:
     """Packets from a hypervisor or router itself to the guests, its own first: all that production allows."""
     instances = summary["instances"].items()
-    # A host whose only IPv6 address is link-local can ask nobody behind a router.
-    routable6 = not summary["hosts"][host]["underlay6"].startswith("fe80:")
+    reach = _reachable(summary, host)
     own = [item for item in instances if item[1]["hypervisor"] == host]
     others = [item for item in instances if item[1]["hypervisor"] != host]
     return [
@@ -50,8 +53,30 @@ def of_host(summary: Mapping[str, Any], host: str) -> list[Probe]:
         for name, instance in own[: HOST_PROBES // 2] + _spread(others, HOST_PROBES // 2)
         for interface in instance["interfaces"]
         for family, address in addresses(interface).items()
-        if family == 4 or instance["hypervisor"] == host or routable6
+        if (interface["network"], family, instance["hypervisor"] == host) in reach
     ]
+
+
+def _reachable(summary: Mapping[str, Any], host: str) -> set[tuple[str, int, bool]]:
+    """(network, family, whether the guest is on the host itself) of the guests that a host can ask."""
+    node = summary["hosts"][host]
+    # A host whose only IPv6 address is link-local can ask nobody behind a router.
+    far = {4: True, 6: not node["underlay6"].startswith("fe80:")}
+    found: set[tuple[str, int, bool]] = set()
+    for name, network in summary["networks"].items():
+        for family, key, underlay in ((4, "cidr", "underlay"), (6, "cidr6", "underlay6")):
+            # A flat network is known to a host that is at home in it.
+            if not network["flat"]:
+                local, remote = True, far[family]
+            else:
+                local = _inside(family, network[key], node[underlay])
+                remote = local and bool(network["uplinks"])
+            found.update((name, family, own) for own in (True, False) if (local if own else remote))
+    return found
+
+
+def _inside(family: int, cidr: str | None, address: str) -> bool:
+    return cidr is not None and parse_prefix(family, cidr).contains(parse_address(family, address))
 
 
 def addresses(interface: Mapping[str, Any]) -> dict[int, str]:
@@ -82,11 +107,14 @@ class _Guests:
             own = addresses(interface)
             for target in self._targets(index):
                 for remote in self._instances[target]["interfaces"]:
-                    same = self._networks[remote["network"]]["vpc"] == network["vpc"]
-                    group, outcome = ("guests", "reach") if same else ("other VPCs", "blocked")
+                    outcome = self._outcome(source, target, interface["network"], remote["network"])
+                    group = "other VPCs" if outcome == "blocked" else "guests"
                     for family, address in addresses(remote).items():
-                        if family in own:
+                        if family in own and outcome:
                             yield Probe(source, group, address, "ping", outcome)
+            if network["flat"]:
+                yield from self._outside(source, network, own)
+                continue
             if 4 in own:
                 yield Probe(source, "gateway", network["gateway"], "ping", "reach")
                 unused = self._unused.get(interface["network"])
@@ -95,6 +123,23 @@ class _Guests:
             if 6 in own:
                 yield Probe(source, "gateway", f"{interface['gateway6']}%eth0", "ping", "reach")
             yield from self._internet(source, network, own)
+
+    def _outcome(self, source: str, target: str, name: str, other: str) -> str:
+        """What becomes of a packet between two networks; "" where others decide that, whose routers may do anything."""
+        network, remote = self._networks[name], self._networks[other]
+        if network["flat"] or remote["flat"]:
+            together = self._instances[source]["hypervisor"] == self._instances[target]["hypervisor"]
+            return "reach" if name == other and (together or network["uplinks"]) else ""
+        return "reach" if network["vpc"] == remote["vpc"] else "blocked"
+
+    def _outside(self, source: str, network: Mapping[str, Any], own: Mapping[int, str]) -> Iterator[Probe]:
+        """From a flat network to what its uplinks lead to."""
+        for family, key in ((4, "gateway"), (6, "gateway6")):
+            if family in own and network[key] and network["uplinks"]:
+                yield Probe(source, "gateway", network[key], "ping", "reach")
+                yield Probe(source, "internet", INTERNET[family], "ping", "reach")
+                # Nobody on the way changes the address.
+                yield Probe(source, "internet", INTERNET[family], "http", "reach", own[family])
 
     def _targets(self, index: int) -> list[str]:
         count = len(self._names)
@@ -119,7 +164,7 @@ class _Guests:
             taken.update(addresses(interface).get(4) for interface in instance["interfaces"])
         found = {}
         for name, network in self._networks.items():
-            if not network["free"]:
+            if not network["free"] or network["flat"]:
                 continue
             prefix = parse_prefix(4, network["cidr"])
             for value in range(prefix.last - 1, prefix.first, -1):

@@ -26,7 +26,7 @@ def common(layout: Layout) -> State:
     return {
         "route": {
             f"{family} {MAIN_TABLE} {prefix}": via[family]
-            for network in layout.model.networks.values()
+            for network in layout.routed.values()
             for family, prefix in prefixes(network)
         }
     }
@@ -34,6 +34,8 @@ def common(layout: Layout) -> State:
 
 def slice_of(layout: Layout, name: str) -> State:
     """The desired state of one hypervisor, by subsystem, without the common part."""
+    if layout.idle(name):
+        return {}
     host = layout.model.hosts[name]
     networks = layout.bridges(name)
     is_router = "router" in host.roles
@@ -49,6 +51,8 @@ def slice_of(layout: Layout, name: str) -> State:
     for network in networks:
         _bridge(state, layout, network, is_router)
     for port in layout.by_hypervisor.get(name, []):
+        if port.network not in layout.routed:
+            continue
         device = f"dev {identity.bridge_name(port.network)}"
         for family, address in port.addresses:
             state["route"][f"{family} {MAIN_TABLE} {address}"] = device

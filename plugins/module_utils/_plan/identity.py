@@ -12,6 +12,8 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.ifname import OWN_BRIDGE
+
 # Route table ids: a range of ours far from what people and daemons choose by hand.
 TABLE_BASE = 1_000_000_000
 TABLE_SIZE = 1_000_000_000
@@ -29,7 +31,7 @@ def _digest(kind: str, name: str) -> bytes:
 
 
 def bridge_name(network: str) -> str:
-    return f"br-{network}"
+    return f"{OWN_BRIDGE}{network}"
 
 
 def bridge_mac(network: str) -> str:

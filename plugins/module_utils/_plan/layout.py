@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import Model
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network
@@ -23,13 +24,14 @@ UNDERLAY = "@underlay"
 class Layout:
     """model: what the user wrote. ports: every guest interface, in order of guest name.
 
-    gateway: the router that hypervisors send to, None without one. tables: route table id by network.
-    by_hypervisor: the ports of each hypervisor.
+    gateway: the router that hypervisors send to, None without one. routed: the networks that are ours to build, which
+    flat ones are not. tables: route table id by routed network. by_hypervisor: the ports of each hypervisor.
     """
 
     model: Model
     ports: list[Port]
     gateway: str | None
+    routed: dict[str, Network]
     tables: dict[str, int]
     by_hypervisor: dict[str, list[Port]] = field(default_factory=dict)
 
@@ -41,12 +43,32 @@ class Layout:
             by_hypervisor.setdefault(port.hypervisor, []).append(port)
         # The first router carries the traffic; further ones hold the same state, ready to take over its address.
         gateway = next((host.name for host in model.hosts.values() if "router" in host.roles), None)
-        return cls(model, ports, gateway, identity.table_ids(model.networks), by_hypervisor)
+        routed = {name: network for name, network in model.networks.items() if not network.flat}
+        return cls(model, ports, gateway, routed, identity.table_ids(routed), by_hypervisor)
 
-    def bridges(self, host: str) -> list[Network]:
+    def networks(self, host: str) -> list[Network]:
         """Networks with a guest on this hypervisor, in order of name."""
         names = {port.network for port in self.by_hypervisor.get(host, [])}
         return [self.model.networks[name] for name in sorted(names)]
+
+    def bridges(self, host: str) -> list[Network]:
+        """Those of them whose bridge is ours to make."""
+        return [network for network in self.networks(host) if not network.flat]
+
+    def idle(self, host: str) -> bool:
+        """Whether there is nothing to build on a hypervisor: all that its guests need was made by others."""
+        networks = self.networks(host) or self.model.networks.values()
+        return bool(networks) and all(network.flat for network in networks)
+
+    @cached_property
+    def claims(self) -> dict[str | tuple[int, int], set[str]]:
+        """Hypervisors by what guests on them may use besides their own: a MAC, or (family, address)."""
+        found: dict[str | tuple[int, int], set[str]] = {}
+        for port in self.ports:
+            for mac, family, address in extras(self.model, port):
+                found.setdefault(mac, set()).add(port.hypervisor)
+                found.setdefault((family, address), set()).add(port.hypervisor)
+        return found
 
     def via(self, host: str, family: int) -> str:
         """A route's value for what is behind another host."""
@@ -54,7 +76,21 @@ class Layout:
         return f"via {node.underlay if family == 4 else node.underlay6} dev {UNDERLAY}"
 
     def has_ipv6(self) -> bool:
-        return any(network.cidr6 is not None for network in self.model.networks.values())
+        return any(network.cidr6 is not None for network in self.routed.values())
+
+
+def bridge_of(network: Network) -> str:
+    """The bridge of a network, ours or others'."""
+    return identity.bridge_name(network.name) if network.bridge is None else network.bridge
+
+
+def extras(model: Model, port: Port) -> list[tuple[str, int, int]]:
+    """What an interface may use besides its own address: (mac, family, address)."""
+    interface = model.instances[port.instance].interfaces[port.number]
+    if not interface.allowed_addresses and not interface.allowed_pairs:
+        return []
+    found = [(port.mac, item.family, item.base) for item in interface.allowed_addresses if item.size == 1]
+    return [*found, *interface.allowed_pairs]
 
 
 def prefixes(network: Network) -> list[tuple[int, str]]:

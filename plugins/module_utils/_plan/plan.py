@@ -8,12 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import format_ipv4
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import (
+    format_address,
+    format_ipv4,
+    format_ipv6,
+)
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.instance import Interface
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import Model
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import hypervisor, identity, router
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.addressing import usable
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.layout import Layout, State
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof import hosts as antispoof
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.layout import Layout, State, bridge_of
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ANTISPOOF
 
 FORMAT = 1
 SLICES: dict[str, Callable[[Layout, str], State]] = {
@@ -56,12 +63,14 @@ class Plan:
         return merge(content, self.common()) if content["common"] else content
 
     def _slice(self, name: str, role: str) -> dict[str, Any]:
+        if role == ANTISPOOF.name:
+            state, ports = antispoof.slice_of(self.layout, name)
+            return {**self._frame(name, role), "state": state, "ports": ports}
+        if role == "hypervisor" and self.layout.idle(name):
+            return self._frame(name, role)
         host = self.model.hosts[name]
         return {
-            "format": FORMAT,
-            "id": self.id,
-            "host": name,
-            "scope": role,
+            **self._frame(name, role),
             "underlay": host.underlay,
             # An IPv6 underlay address is asked for only where something depends on it.
             "underlay6": host.underlay6 if self.layout.has_ipv6() else None,
@@ -75,22 +84,40 @@ class Plan:
             "state": SLICES[role](self.layout, name),
         }
 
+    def _frame(self, name: str, role: str) -> dict[str, Any]:
+        """A slice of a role that has nothing to do on the host, nor with the underlay."""
+        return {
+            "format": FORMAT,
+            "id": self.id,
+            "host": name,
+            "scope": role,
+            "underlay": None,
+            "underlay6": None,
+            "tables": {},
+            "common": False,
+            "state": {},
+        }
+
     def summary(self) -> dict[str, Any]:
         """What a person or another program wants to know, without the hosts' slices."""
         used: dict[str, int] = {}
+        unused: dict[str, int] = {}
         instances: dict[str, dict[str, Any]] = {}
         shared = {network.name: _interface(network) for network in self.model.networks.values()}
         for port in self.layout.ports:
             used[port.network] = used.get(port.network, 0) + 1
+            if port.address is None:
+                unused[port.network] = unused.get(port.network, 0) + 1
             if port.instance not in instances:
                 instances[port.instance] = {"hypervisor": port.hypervisor, "interfaces": []}
-            template, length = shared[port.network]
+            template, length, length6 = shared[port.network]
             interface = {**template, "vif": port.vif, "mac": port.mac}
             for family, text in port.addresses:
                 if family == 4:
                     interface["address"] = f"{text}/{length}"
                 else:
-                    interface["address6"] = f"{text}/128"
+                    interface["address6"] = f"{text}/{length6}"
+            interface.update(_permissions(self.model.instances[port.instance].interfaces[port.number]))
             instances[port.instance]["interfaces"].append(interface)
         return {
             "format": FORMAT,
@@ -105,39 +132,69 @@ class Plan:
                 for host in self.model.hosts.values()
             },
             "networks": {
-                network.name: self._network(network, used.get(network.name, 0))
+                network.name: self._network(network, used.get(network.name, 0), unused.get(network.name, 0))
                 for network in self.model.networks.values()
             },
             "instances": instances,
         }
 
-    def _network(self, network: Network, guests: int) -> dict[str, Any]:
+    def _network(self, network: Network, guests: int, without: int) -> dict[str, Any]:
+        """without: how many of the guests have no IPv4 address."""
         return {
             "vpc": network.vpc,
             "cidr": network.cidr.text if network.cidr is not None else None,
             "cidr6": network.cidr6.text if network.cidr6 is not None else None,
             "gateway": format_ipv4(network.gateway) if network.gateway is not None else None,
-            "bridge": identity.bridge_name(network.name),
+            "gateway6": _gateway6(network),
+            "flat": network.flat,
+            "bridge": bridge_of(network),
+            "uplinks": list(network.uplinks),
             "bridge_address": format_ipv4(network.bridge_address) if network.bridge_address is not None else None,
-            "bridge_mac": identity.bridge_mac(network.name),
-            "table": self.layout.tables[network.name],
+            "bridge_mac": identity.bridge_mac(network.name) if not network.flat else None,
+            "table": self.layout.tables.get(network.name),
             "nat": network.nat,
-            "local_switching": network.local_switching,
+            "local_switching": network.local_switching if not network.flat else None,
+            "log_drops": network.log_drops,
             "guests": guests,
-            "free": usable(network) - guests if network.cidr is not None else None,
+            "free": usable(self.model, network) - guests + without if network.cidr is not None else None,
         }
 
 
-def _interface(network: Network) -> tuple[dict[str, Any], int]:
-    """What all interfaces in a network have in common, and the length of its IPv4 prefix."""
-    return {
+def _gateway6(network: Network) -> str | None:
+    if network.flat:
+        return format_ipv6(network.gateway6) if network.gateway6 is not None else None
+    return identity.GATEWAY6 if network.cidr6 is not None else None
+
+
+def _permissions(interface: Interface) -> dict[str, Any]:
+    """What a guest may send besides its own; no keys for the many that may send nothing else."""
+    found: dict[str, Any] = {}
+    if interface.allowed_addresses:
+        found["allowed_addresses"] = [prefix.text for prefix in interface.allowed_addresses]
+    if interface.allowed_pairs:
+        found["allowed_pairs"] = [
+            {"mac": pair.mac, "address": format_address(pair.family, pair.address)} for pair in interface.allowed_pairs
+        ]
+    if interface.roles:
+        found["roles"] = list(interface.roles)
+    return found
+
+
+def _interface(network: Network) -> tuple[dict[str, Any], int, int]:
+    """What all interfaces in a network have in common, and the lengths of their prefixes.
+
+    Where a network is ours, everybody's way to anybody is the gateway: no IPv6 address is on-link.
+    """
+    interface = {
         "network": network.name,
-        "bridge": identity.bridge_name(network.name),
+        "bridge": bridge_of(network),
         "vif": "",
         "mac": "",
         "address": None,
         "gateway": format_ipv4(network.gateway) if network.gateway is not None else None,
         "address6": None,
-        "gateway6": identity.GATEWAY6 if network.cidr6 is not None else None,
-        "isolated": network.local_switching == "isolated",
-    }, network.cidr.length if network.cidr is not None else 0
+        "gateway6": _gateway6(network),
+        "isolated": not network.flat and network.local_switching == "isolated",
+    }
+    length = network.cidr.length if network.cidr is not None else 0
+    return interface, length, network.cidr6.length if network.flat and network.cidr6 is not None else 128

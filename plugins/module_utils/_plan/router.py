@@ -26,7 +26,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import 
 def slice_of(layout: Layout, name: str) -> State:
     """The desired state of one router, by subsystem."""
     host = layout.model.hosts[name]
-    networks = list(layout.model.networks.values())
+    networks = list(layout.routed.values())
     routes = {}
     for network in networks:
         for family, prefix in prefixes(network):
@@ -37,7 +37,7 @@ def slice_of(layout: Layout, name: str) -> State:
     }
     for port in layout.ports:
         # Guests of a router that is also a hypervisor: its hypervisor role has their routes.
-        if port.hypervisor != name:
+        if port.hypervisor != name and port.network in layout.routed:
             for family, address in port.addresses:
                 routes[f"{family} {MAIN_TABLE} {address}"] = via[port.hypervisor, family]
     state: State = {

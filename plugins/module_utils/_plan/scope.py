@@ -33,4 +33,5 @@ class Scope:
 HYPERVISOR = Scope("hypervisor", 173)
 ROUTER = Scope("router", 174)
 ANTISPOOF = Scope("antispoof", 175)
-SCOPES = {scope.name: scope for scope in (HYPERVISOR, ROUTER)}
+# In the order in which a booting host gets them: the guard stands before there is a bridge.
+SCOPES = {scope.name: scope for scope in (ANTISPOOF, HYPERVISOR, ROUTER)}

@@ -28,7 +28,15 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -
 
 def of_plan(summary: Mapping[str, Any], routes: Mapping[str, int]) -> str:
     """What will be where. routes: number of routes by "host role"."""
-    networks = table(
+    networks = {name: item for name, item in summary["networks"].items() if not item["flat"]}
+    flat = {name: item for name, item in summary["networks"].items() if item["flat"]}
+    parts = [_networks(networks)] if networks or not flat else []
+    parts += [_flat_networks(flat)] if flat else []
+    return "\n\n".join([*parts, _hosts(summary, routes), _guests(summary)])
+
+
+def _networks(networks: Mapping[str, Any]) -> str:
+    return table(
         "Networks",
         (
             "name",
@@ -57,10 +65,34 @@ def of_plan(summary: Mapping[str, Any], routes: Mapping[str, int]) -> str:
                 item["guests"],
                 item["free"],
             )
-            for name, item in summary["networks"].items()
+            for name, item in networks.items()
         ),
     )
-    hosts = table(
+
+
+def _flat_networks(networks: Mapping[str, Any]) -> str:
+    return table(
+        "Flat networks, on bridges of others",
+        ("name", "prefix", "IPv6 prefix", "gateway", "IPv6 gateway", "bridge", "uplinks", "guests", "free"),
+        (
+            (
+                name,
+                item["cidr"],
+                item["cidr6"],
+                item["gateway"],
+                item["gateway6"],
+                item["bridge"],
+                " ".join(item["uplinks"]),
+                item["guests"],
+                item["free"],
+            )
+            for name, item in networks.items()
+        ),
+    )
+
+
+def _hosts(summary: Mapping[str, Any], routes: Mapping[str, int]) -> str:
+    return table(
         "Hosts",
         ("name", "roles", "backend", "underlay", "IPv6 underlay", "routes"),
         (
@@ -70,12 +102,15 @@ def of_plan(summary: Mapping[str, Any], routes: Mapping[str, int]) -> str:
                 item["backend"],
                 item["underlay"],
                 item["underlay6"],
-                " ".join(str(routes.get(f"{name} {role}", 0)) for role in item["roles"]),
+                " ".join(str(routes[f"{name} {role}"]) for role in item["roles"] if f"{name} {role}" in routes),
             )
             for name, item in summary["hosts"].items()
         ),
     )
-    guests = table(
+
+
+def _guests(summary: Mapping[str, Any]) -> str:
+    return table(
         "Guests",
         ("name", "hypervisor", "network", "address", "IPv6 address", "MAC", "interface"),
         (
@@ -92,7 +127,6 @@ def of_plan(summary: Mapping[str, Any], routes: Mapping[str, int]) -> str:
             for interface in item["interfaces"]
         ),
     )
-    return f"{networks}\n\n{hosts}\n\n{guests}"
 
 
 def _some(texts: Sequence[str], most: int = 3) -> str:

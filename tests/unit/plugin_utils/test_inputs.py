@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.plainlinux.vpc.plugins.module_utils import _plan
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import parse
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import Plan
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils import _inputs, _plan_dir
@@ -26,6 +27,8 @@ def variables(**changes: Any) -> dict[str, Any]:
                 "ansible_host": "h2.example.net",
                 "vpc_underlay_address": "192.168.56.104",
                 "vpc_backend": "iptables",
+                "vpc_antispoof": False,
+                "vpc_antispoof_trusted_ports": ["mon0"],
             },
             "r": {},
         },
@@ -46,9 +49,13 @@ def test_hosts_come_in_inventory_order_with_their_groups_and_defaults() -> None:
         "vpc_underlay_address": "192.168.56.103",
         "vpc_underlay_address6": None,
         "vpc_backend": "nftables",
+        "vpc_antispoof": True,
+        "vpc_antispoof_trusted_ports": [],
     }
     assert raw["hosts"]["h2"]["vpc_underlay_address"] == "192.168.56.104"
     assert raw["hosts"]["h2"]["vpc_backend"] == "iptables"
+    assert raw["hosts"]["h2"]["vpc_antispoof"] is False
+    assert raw["hosts"]["h2"]["vpc_antispoof_trusted_ports"] == ["mon0"]
     assert raw["hosts"]["r"]["vpc_underlay_address"] == "r"
     assert raw["vpc_instances"] == []
 
@@ -72,6 +79,13 @@ def test_the_identity_follows_the_inputs() -> None:
     assert _inputs.identity(raw) != _inputs.identity(_inputs.gather(variables(), refuse))
 
 
+def test_the_identity_follows_every_file_of_the_planner() -> None:
+    folder = Path(str(_plan.__file__)).parent
+    found = {Path(path).relative_to(folder) for path in _inputs._sources(str(folder))}
+    assert found == {path.relative_to(folder) for path in folder.glob("**/*.py")}
+    assert Path("antispoof/rules.py") in found
+
+
 def test_guests_with_security_groups_are_counted() -> None:
     instances = [{"name": "a", "security_groups": ["web"]}, {"name": "b", "security_groups": []}, "broken"]
     assert _inputs.grouped({"vpc_instances": instances}) == 1
@@ -89,7 +103,7 @@ def test_a_slice_is_whole_after_writing_reading_and_packing(tmp_path: Path) -> N
     _plan_dir.write(str(tmp_path / _plan_dir.COMMON), made.common())
     for host, role, content in made.slices():
         _plan_dir.write(_plan_dir.slice_path(base, host, role), content)
-    for host, role in (("host1", "hypervisor"), ("router", "router")):
+    for host, role in (("host1", "antispoof"), ("host1", "hypervisor"), ("router", "router")):
         found = _plan_dir.read_slice(base, host, role)
         assert found == made.slice(host, role)
         assert json.loads(zlib.decompress(base64.b64decode(_plan_dir.pack(found or {})))) == found
@@ -100,7 +114,8 @@ def test_parts_of_two_plans_are_no_plan(tmp_path: Path) -> None:
     for name, plan_id in ((_plan_dir.COMMON, "old"), ("", "new")):
         made = Plan(parse(inventory()), plan_id)
         path = str(tmp_path / name) if name else _plan_dir.slice_path(str(tmp_path), "host1", "hypervisor")
-        _plan_dir.write(path, made.common() if name else next(made.slices())[2])
+        slices = {(host, role): content for host, role, content in made.slices()}
+        _plan_dir.write(path, made.common() if name else slices["host1", "hypervisor"])
     assert _plan_dir.read_slice(str(tmp_path), "host1", "hypervisor") is None
 
 

@@ -11,6 +11,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address impo
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.guests import Guest, bound, elements
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.rules import (
     EVERY,
+    NFTABLES,
     TABLE,
     Policy,
     chains,
@@ -18,11 +19,11 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.rul
 )
 
 
-def static(policy: Policy, planned: Iterable[str] = ()) -> dict[str, str]:
+def static(policy: Policy, planned: Iterable[str] = (), backend: str = NFTABLES) -> dict[str, str]:
     """The table without guests. planned: names of ports that guests will have, refused until they do."""
     state = {TABLE: "table"}
     state.update({f"{TABLE} {name}": text for name, text in headers().items()})
-    state.update({f"{TABLE} chain {name}": text for name, text in chains(policy).items()})
+    state.update({f"{TABLE} chain {name}": text for name, text in chains(policy, backend).items()})
     for name in policy.uplinks:
         state[f'{TABLE} map ports "{name}"'] = "goto from_uplink"
         state[f'{TABLE} map outs "{name}"'] = "accept"
@@ -35,14 +36,14 @@ def static(policy: Policy, planned: Iterable[str] = ()) -> dict[str, str]:
     return state
 
 
-def of_guests(guests: Mapping[str, Guest]) -> dict[str, str]:
+def of_guests(guests: Mapping[str, Guest], backend: str = NFTABLES) -> dict[str, str]:
     """The elements of guests by the names of their ports."""
     state: dict[str, str] = {}
     for vif, guest in guests.items():
-        state.update(bound(elements(guest), vif))
+        state.update(bound(elements(guest, backend), vif))
     return state
 
 
-def whole(policy: Policy, guests: Mapping[str, Guest]) -> dict[str, str]:
+def whole(policy: Policy, guests: Mapping[str, Guest], backend: str = NFTABLES) -> dict[str, str]:
     """The desired state of subsystem nft. guests: by the names that the plan gives their ports."""
-    return {**static(policy, guests), **of_guests(guests)}
+    return {**static(policy, guests, backend), **of_guests(guests, backend)}

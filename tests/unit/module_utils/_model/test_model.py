@@ -28,7 +28,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 HOSTS = {
-    "host1": {"groups": ["all", "hypervisors"], "vpc_underlay_address": "192.168.56.103"},
+    "host1": {
+        "groups": ["all", "hypervisors"],
+        "vpc_underlay_address": "192.168.56.103",
+        "vpc_antispoof": False,
+        "vpc_antispoof_trusted_ports": ["mon0", "eth9.100"],
+    },
     "other": {"groups": ["all"]},
     "host2": {
         "groups": ["routers", "hypervisors"],
@@ -41,6 +46,8 @@ HOSTS = {
         "vpc_underlay_address": "192.168.56.101",
         "vpc_underlay_address6": None,
         "vpc_backend": None,
+        "vpc_antispoof": None,
+        "vpc_antispoof_trusted_ports": None,
     },
 }
 FULL: dict[str, Any] = {
@@ -56,7 +63,15 @@ FULL: dict[str, Any] = {
             "local_switching": "bridged",
         },
         {"name": "net1", "cidr": "10.10.10.0/24"},
-        {"name": "net6", "cidr6": "2001:db8:6::/64"},
+        {"name": "net6", "cidr6": "2001:db8:6::/64", "log_drops": True},
+        {
+            "name": "lan",
+            "cidr": "192.168.56.0/24",
+            "cidr6": "2001:db8:56::/64",
+            "bridge": "xenbr0",
+            "uplinks": ["peth0", "peth1.7"],
+            "gateway6": "2001:db8:56::1",
+        },
     ],
     "vpc_instances": [
         {
@@ -82,6 +97,7 @@ FULL: dict[str, Any] = {
             "mac": "52:54:00:0a:0a:0a",
             "vif": "vif2.0",
         },
+        {"name": "vm3", "hypervisor": "host1", "network": "lan", "address6": "none"},
     ],
     "vpc_security_groups": [],
     "vpc_peerings": [],
@@ -119,6 +135,20 @@ def test_everything_written() -> None:
     model = parse(FULL)
     assert model == Model(
         {
+            "lan": Network(
+                "vpc_networks[3]",
+                "lan",
+                "default",
+                parse_prefix(4, "192.168.56.0/24"),
+                parse_prefix(6, "2001:db8:56::/64"),
+                parse_ipv4("192.168.56.1"),
+                None,
+                False,
+                "isolated",
+                "xenbr0",
+                ("peth0", "peth1.7"),
+                parse_ipv6("2001:db8:56::1"),
+            ),
             "net1": Network(
                 "vpc_networks[1]",
                 "net1",
@@ -151,6 +181,7 @@ def test_everything_written() -> None:
                 None,
                 False,
                 "isolated",
+                log_drops=True,
             ),
         },
         {
@@ -192,17 +223,33 @@ def test_everything_written() -> None:
                 ),
                 ("web", "db"),
             ),
+            "vm3": Instance(
+                "vpc_instances[2]",
+                "vm3",
+                "host1",
+                (Interface("vpc_instances[2]", "lan", None, None, None, None, families=(4,)),),
+                (),
+            ),
         },
         {
-            "host1": Host("host1", ("hypervisor",), "192.168.56.103", "fe80::c0a8:3867", "nftables"),
-            "host2": Host("host2", ("hypervisor", "router"), "192.168.56.104", "2001:db8:56::104", "iptables"),
+            "host1": Host(
+                "host1", ("hypervisor",), "192.168.56.103", "fe80::c0a8:3867", "nftables", ("mon0", "eth9.100")
+            ),
+            "host2": Host(
+                "host2", ("antispoof", "hypervisor", "router"), "192.168.56.104", "2001:db8:56::104", "iptables"
+            ),
             "router": Host("router", ("router",), "192.168.56.101", "fe80::c0a8:3865", "nftables"),
         },
     )
-    assert list(model.networks) == ["net1", "net2", "net6"]
-    assert list(model.instances) == ["vm1", "vm2"]
+    assert list(model.networks) == ["lan", "net1", "net2", "net6"]
+    assert [name for name, network in model.networks.items() if network.flat] == ["lan"]
+    assert list(model.instances) == ["vm1", "vm2", "vm3"]
     assert list(model.hosts) == ["host1", "host2", "router"]
-    assert [instance.path for instance in model.instances.values()] == ["vpc_instances[1]", "vpc_instances[0]"]
+    assert [instance.path for instance in model.instances.values()] == [
+        "vpc_instances[1]",
+        "vpc_instances[0]",
+        "vpc_instances[2]",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -249,14 +296,21 @@ def test_tagged_input_leaves_plain_text() -> None:
     assert model == parse(FULL)
     texts: list[Any] = [*model.networks, *model.instances, *model.hosts]
     for network in model.networks.values():
-        texts += [network.path, network.name, network.vpc, network.local_switching]
+        texts += [
+            network.path,
+            network.name,
+            network.vpc,
+            network.local_switching,
+            network.bridge or "",
+            *network.uplinks,
+        ]
     for instance in model.instances.values():
         texts += [instance.path, instance.name, instance.hypervisor, *instance.security_groups]
         for interface in instance.interfaces:
             texts += [text for text in interface[:6] if not isinstance(text, int) and text is not None]
             texts += [*interface.roles, *(pair.mac for pair in interface.allowed_pairs)]
     for host in model.hosts.values():
-        texts += [host.name, *host.roles, host.underlay, host.underlay6, host.backend]
+        texts += [host.name, *host.roles, host.underlay, host.underlay6, host.backend, *host.trusted_ports]
     assert {type(text) for text in texts} == {str}
 
 

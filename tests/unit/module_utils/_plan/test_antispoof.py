@@ -19,8 +19,6 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address impo
     parse_ipv6,
     parse_prefix,
 )
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import parse
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof import hosts
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.guests import (
     ROLES,
     VIF,
@@ -30,9 +28,14 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.gue
     port_flags,
     template,
 )
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.rules import TABLE, Policy, chains
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.rules import (
+    IPTABLES,
+    NFTABLES,
+    TABLE,
+    Policy,
+    chains,
+)
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.state import of_guests, static, whole
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.layout import Layout
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ANTISPOOF
 from ansible_collections.plainlinux.vpc.tests.unit.module_utils._kernel.kernel_tables import Netns, context
 
@@ -96,9 +99,10 @@ def test_one_policy_leads_to_another_and_back(netns: Netns) -> None:
         assert read(netns) == desired
 
 
+@pytest.mark.parametrize("backend", [NFTABLES, IPTABLES])
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
-def test_every_chain_ends_in_a_decision(policy: Policy) -> None:
-    texts = chains(policy)
+def test_every_chain_ends_in_a_decision(policy: Policy, backend: str) -> None:
+    texts = chains(policy, backend)
     for name, text in texts.items():
         last = text.split("\n")[-1]
         if name.startswith("uplink_") or name == "from_uplink":
@@ -112,6 +116,15 @@ def test_every_chain_ends_in_a_decision(policy: Policy) -> None:
     by_map = {"from_vif", "to_vif", "from_uplink"}
     unused = set() if policy.broadcasts else {"refuse_storm"}
     assert texts.keys() - jumps == {"prerouting", "input", "postrouting"} | by_map | unused
+
+
+@pytest.mark.parametrize("backend", [NFTABLES, IPTABLES])
+def test_what_is_logged(backend: str) -> None:
+    """Drops of guests that asked for it; those of unknown ports, which nobody can have asked for, with them."""
+    texts = {name: text for name, text in chains(Policy(log=True), backend).items() if name.startswith("refuse_")}
+    assert not [name for name, text in texts.items() if " log prefix " not in text]
+    assert [name for name, text in texts.items() if "name @logged limit " not in text] == ["refuse_unknown"]
+    assert "log" not in "".join(chains(Policy(), backend).values())
 
 
 def test_a_guest_more_changes_elements_only() -> None:
@@ -173,65 +186,6 @@ def test_link_local(mac: str, text: str) -> None:
 def test_a_bridge_learns_only_where_a_guest_has_several_macs() -> None:
     assert port_flags(PLAIN) == "learning off flood off guard on"
     assert port_flags(FULL) == "learning on flood on guard on"
-
-
-def layout(*instances: dict[str, Any]) -> Layout:
-    raw = {
-        "vpc_networks": [{"name": "net1", "cidr": "10.10.10.0/24", "cidr6": "2001:db8:10::/64"}],
-        "vpc_instances": [{"network": "net1", "hypervisor": "host1", **item} for item in instances],
-        "hosts": {
-            "host1": {"groups": ["hypervisors"], "vpc_underlay_address": "192.168.56.1"},
-            "host2": {"groups": ["hypervisors", "routers"], "vpc_underlay_address": "192.168.56.2"},
-        },
-    }
-    return Layout.of(parse(raw))
-
-
-def test_guests_of_an_inventory() -> None:
-    plan = layout(
-        {
-            "name": "vm1",
-            "address": "10.10.10.10",
-            "address6": "2001:db8:10::10",
-            "mac": "00:16:3e:00:00:01",
-            "vif": "vif1.0",
-            "allowed_addresses": ["10.10.10.9", "10.20.0.0/16"],
-            "allowed_pairs": [{"mac": VIRTUAL_MAC, "address": "10.10.10.7"}],
-            "roles": ["vrrp"],
-        },
-        {"name": "vm2", "hypervisor": "host2"},
-    )
-    found = hosts.guests(plan, "host1", logged=("net1",))
-    assert found == {
-        "vif1.0": Guest(
-            "00:16:3e:00:00:01",
-            (address("10.10.10.10"), address("2001:db8:10::10")),
-            (("00:16:3e:00:00:01", *address("10.10.10.9")), (VIRTUAL_MAC, *address("10.10.10.7"))),
-            (prefix("10.20.0.0/16"),),
-            frozenset(("vrrp",)),
-            logged=True,
-        )
-    }
-    assert list(hosts.guests(plan, "host2")) == ["vm2.0"]
-    policy = hosts.policy(plan, "host1", Policy(("peth0",), protected4=(5,)))
-    assert policy.protected4 == (5, parse_ipv4("10.10.10.1"), parse_ipv4("10.10.10.2"))
-    assert policy.protected6 == (parse_ipv6("fe80::1"),)
-    assert policy.uplinks == ("peth0",)
-
-
-def test_a_virtual_router_of_two_hosts_is_not_local_to_one() -> None:
-    pair = {"allowed_pairs": [{"mac": VIRTUAL_MAC, "address": "10.10.10.7"}], "roles": ["vrrp"]}
-    one = {"name": "vm1", **pair}
-    alone = {text for _name, text in elements(hosts.guests(layout(one), "host1")["vm1.0"])}
-    assert {VIRTUAL_MAC, "10.10.10.7"} <= alone
-    twin = hosts.guests(layout(one, {"name": "vm2", "hypervisor": "host2", **pair}), "host1")["vm1.0"]
-    assert not {VIRTUAL_MAC, "10.10.10.7"} & {text for _name, text in elements(twin)}
-
-
-def test_addresses_that_guests_share_are_given_to_nobody() -> None:
-    free = layout({"name": "vm1"}).ports[0].addresses[0][1]
-    plan = layout({"name": "vm1"}, {"name": "vm2", "allowed_addresses": [free]})
-    assert plan.ports[0].addresses[0][1] != free
 
 
 def test_4000_guests_in_one_transaction(netns: Netns, record_property: Any) -> None:
