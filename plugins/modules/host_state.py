@@ -18,6 +18,12 @@ description:
     (router), bridges whose alias is C(plainlinux.vpc:ROLE), nftables tables C(plainlinux_ROLE), ipsets and iptables
     chains C(vpc-ROLE-*), files that it recorded under C(/etc/plainlinux-vpc/). Objects of others are neither changed
     nor re-ordered.
+  - Role O(role=antispoof) owns the table C(bridge plainlinux_antispoof), chains C(vpc-antispoof-*), the program
+    C(/etc/plainlinux-vpc/antispoof/vif) with its records below C(/run/plainlinux-vpc/), hooks of Xen, libvirt and udev
+    that call it, and settings of guests' bridge ports and of the bridges that the plan names. These settings get their
+    former values back with O(state=absent).
+  - Guests that were plugged in since the last run keep what they may send. The program waits while a run changes
+    anything, and a run waits for it.
   - If a write fails, what had been written is undone and the module fails with the program, its status, its message
     and the refused line.
   - The plan comes from M(plainlinux.vpc.plan), which must have run before.
@@ -26,7 +32,7 @@ options:
     description: The role whose slice is applied.
     type: str
     required: true
-    choices: [hypervisor, router]
+    choices: [antispoof, hypervisor, router]
   state:
     description: V(absent) removes everything that the role owns on the host.
     type: str
@@ -35,7 +41,7 @@ options:
   confirm_removal:
     description:
       - Allow a run that removes more than half of what the role has on this host. Without it such a run is refused,
-        because an empty or filtered inventory looks just like that.
+        because an empty or filtered inventory looks just like that. Of O(role=antispoof), guests are counted.
     type: bool
     default: false
   plan_id:
@@ -59,7 +65,7 @@ attributes:
     support: full
     description: A second run changes nothing.
 extends_documentation_fragment: [plainlinux.vpc.attributes]
-requirements: ["iproute2", "nftables or iptables and ipset", "kernel 5.10 or later"]
+requirements: ["iproute2", "nftables or iptables and ipset", "nftables for role antispoof", "kernel 5.10 or later"]
 seealso:
   - module: plainlinux.vpc.plan
 author: plainlinux.vpc authors (@plainlinux)

@@ -7,22 +7,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine import store
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel import neighbours, systemd
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel import hooks, neighbours, systemd
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import Context, Delta, State, Subsystem
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import SCOPES, Scope
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ANTISPOOF, SCOPES, Scope
 
+PROGRAM = 0o755
+WRITERS = 16
+HOOKS = frozenset(hooks.files(hooks.FOLDERS))
 UNIT_PATH = f"/etc/systemd/system/{systemd.UNIT}"
 
 
 class Files:
-    """The files of one scope below root. Paths in states are as the host sees them, without root."""
+    """The files of one scope below root. Paths in states are as the host sees them, without root.
+
+    made: folders outside of our own that were not there before this scope wrote something into them.
+    """
 
     def __init__(self, scope: Scope, root: str) -> None:
         self.scope = scope
         self.root = root
         self.base = f"{root}{systemd.FOLDER}"
+        self.made: set[str] = set()
 
     def wanted(
         self,
@@ -43,6 +51,9 @@ class Files:
         files[UNIT_PATH] = systemd.UNIT_TEXT
         network_manager = os.path.isdir(f"{self.root}/etc/NetworkManager")
         files.update(neighbours.files(self.scope, contexts["link"].desired, tables, network_manager))
+        if self.scope == ANTISPOOF:
+            installed = [name for name, path in hooks.FOLDERS.items() if os.path.isdir(f"{self.root}{path}")]
+            files.update(hooks.files(installed))
         return files
 
     def delta(self, wanted: State, recorded: Mapping[str, str]) -> Delta:
@@ -54,7 +65,8 @@ class Files:
             if path not in wanted and path in shared and self.others():
                 continue
             text = store.read_text(self.root + path)
-            if text is not None:
+            # A program that nobody may run is none.
+            if text is not None and (not _is_program(text) or os.access(self.root + path, os.X_OK)):
                 have[path] = text
         return Delta.between(have, wanted)
 
@@ -62,13 +74,45 @@ class Files:
         """Whether another role of ours is installed on this host."""
         return any(os.path.exists(f"{self.base}/{name}/record.json") for name in SCOPES if name != self.scope.name)
 
-    def write(self, delta: Delta) -> None:
+    def prepare(self, delta: Delta) -> None:
+        """Before write(): know the folders that it will make."""
         for path in delta.put:
-            mode = 0o755 if path == systemd.SCRIPT else store.MODE
-            store.write_text(self.root + path, delta.after[path], mode)
+            if path.startswith(f"{systemd.FOLDER}/"):
+                continue
+            folder = os.path.dirname(path)
+            while folder != "/" and not os.path.isdir(self.root + folder):
+                self.made.add(folder)
+                folder = os.path.dirname(folder)
+
+    def settled(self) -> list[str]:
+        """After the last write: folders that are still there, and would go with what is in them."""
+        return sorted(folder for folder in self.made if os.path.isdir(self.root + folder))
+
+    def write(self, delta: Delta) -> None:
+        for folder in {os.path.dirname(path) for path in (*delta.before, *delta.after)}:
+            store.sweep(self.root + folder)
+        # Guests may be thousands, and a disk waits for each: several at once cost it little more than one.
+        with ThreadPoolExecutor(max_workers=WRITERS) as pool:
+            list(pool.map(lambda path: self._write(path, delta.after[path]), delta.put))
+
+    def _write(self, path: str, text: str) -> None:
+        store.write_text(self.root + path, text, PROGRAM if _is_program(text) else store.MODE)
 
     def remove(self, delta: Delta) -> None:
         for path in delta.removed:
-            folder = os.path.dirname(self.root + path)
-            # A drop-in folder that is empty without us was made by us.
-            store.remove(self.root + path, folder if folder.endswith(".d") else self.base)
+            store.remove(self.root + path, self.root + self._upto(path))
+
+    def _upto(self, path: str) -> str:
+        """The outermost folder that goes with the file if that leaves it empty."""
+        made = [folder for folder in self.made if path.startswith(f"{folder}/")]
+        if made:
+            return min(made)
+        folder = os.path.dirname(path)
+        # Another role may have made the drop-in folder of a file that they share.
+        if folder.endswith(".d") and path not in HOOKS:
+            return folder
+        return systemd.FOLDER
+
+
+def _is_program(text: str) -> bool:
+    return text.startswith("#!")

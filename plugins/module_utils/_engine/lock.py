@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
 
 class LockedError(Exception):
@@ -17,30 +18,56 @@ class LockedError(Exception):
 
 
 @contextmanager
-def held(path: str, owner: str, patience: float = 60.0) -> Iterator[None]:
-    """Hold the host's lock. The kernel frees it when its owner dies, however it dies.
+def held(path: str, owner: str, patience: float = 60.0) -> Iterator[IO[str]]:
+    """Hold a lock. The kernel frees it when its owner dies, however it dies.
 
-    owner: text for whoever waits. patience: seconds to wait for another owner.
+    owner: text for whoever waits. patience: seconds to wait for another owner. Gives what paused() takes.
     """
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    with open(path, "a+", encoding="utf-8") as handle:
-        deadline = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    handle.seek(0)
-                    raise LockedError(f"{path} is held by {handle.read().strip() or 'an unknown process'}") from None
-                time.sleep(0.05)
-        handle.seek(0)
-        handle.truncate()
-        handle.write(f"{owner}, process {os.getpid()}, since {time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n")
-        handle.flush()
-        try:
-            yield
-        finally:
+    deadline = time.monotonic() + patience
+    while True:
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        with open(path, "a+", encoding="utf-8") as handle:
+            _wait(handle, path, deadline)
+            # Its last owner may have removed it: what others lock now is another file.
+            if not _is(handle, path):
+                continue
             handle.seek(0)
             handle.truncate()
+            handle.write(f"{owner}, process {os.getpid()}, since {time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n")
             handle.flush()
+            try:
+                yield handle
+            finally:
+                handle.seek(0)
+                handle.truncate()
+                handle.flush()
+            return
+
+
+@contextmanager
+def paused(handle: IO[str]) -> Iterator[None]:
+    """Let others have the lock for a while."""
+    fcntl.flock(handle, fcntl.LOCK_UN)
+    try:
+        yield
+    finally:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _wait(handle: IO[str], path: str, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                handle.seek(0)
+                raise LockedError(f"{path} is held by {handle.read().strip() or 'an unknown process'}") from None
+            time.sleep(0.05)
+
+
+def _is(handle: IO[str], path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False

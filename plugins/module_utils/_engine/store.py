@@ -11,6 +11,7 @@ import tempfile
 from typing import Any
 
 MODE = 0o644
+_TEMPORARY = ".plainlinux-vpc-"
 
 
 def read_text(path: str) -> str | None:
@@ -26,7 +27,7 @@ def write_text(path: str, text: str, mode: int = MODE) -> None:
     """Replace a file as a whole: a reader, and a crash, sees the old or the new text."""
     folder = os.path.dirname(path)
     os.makedirs(folder, mode=0o755, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=".plainlinux-vpc-", dir=folder)
+    descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=folder)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
             handle.write(text)
@@ -37,6 +38,17 @@ def write_text(path: str, text: str, mode: int = MODE) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def sweep(folder: str) -> None:
+    """Remove what a writer left that was killed. Nobody may be writing there."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name.startswith(_TEMPORARY):
+            os.unlink(f"{folder}/{name}")
 
 
 def remove(path: str, upto: str) -> None:

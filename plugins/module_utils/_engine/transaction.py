@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.plainlinux.vpc.plugins.module_utils._engine import process, store
+from ansible_collections.plainlinux.vpc.plugins.module_utils._engine import process, refusal, store
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.files import UNIT_PATH, Files
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.lock import LockedError, held
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.originals import Originals
+from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.ports import Ports
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.underlay import place
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel import neighbours, systemd
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel import hooks, neighbours, systemd
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import (
+    RUNTIME,
     Command,
     Context,
     Delta,
@@ -36,10 +38,12 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.port import
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.route import Route
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.rule import Rule
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.sysctl import Sysctl
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.vif import RECORDS, Vif, give_back
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import Scope
 
 # Written in this order, removed in reverse. Sysctls before addresses: an interface may have IPv6 switched off. Filters
-# and NAT before routes and rules: the first packet that finds a way is treated like all later ones.
+# and NAT before routes and rules: the first packet that finds a way is treated like all later ones. Ports give up their
+# guard first.
 ORDER: tuple[Subsystem, ...] = (
     Module(),
     Link(),
@@ -51,10 +55,11 @@ ORDER: tuple[Subsystem, ...] = (
     Nft(),
     Route(),
     Rule(),
+    Vif(),
 )
 UNIT = systemd.Unit()
 # Routes may be many: their names say enough.
-NAMES_ONLY = {"route"}
+NAMES_ONLY = {"route", "vif"}
 READ_ATTEMPTS = 5
 # Percent of what a role has on a host that one run may remove without being confirmed.
 REMOVAL_LIMIT = 50
@@ -88,7 +93,8 @@ class Result:
 class Options:
     """check: compare only. removal_limit: percent of what the host has that one run may remove, None for no limit.
 
-    root: folder that stands for / where files are written, for tests. patience: seconds to wait for the lock.
+    root: folder that stands for / where files are written, for tests. patience: seconds to wait for a lock.
+    runtime: folder of what is forgotten at a boot.
     """
 
     check: bool = False
@@ -96,6 +102,7 @@ class Options:
     root: str = ""
     lock: str = "/run/plainlinux-vpc.lock"
     patience: float = 60.0
+    runtime: str = RUNTIME
 
 
 class Transaction:
@@ -110,6 +117,8 @@ class Transaction:
         self.record_path = f"{self.files.base}/{scope.name}/record.json"
         self.record: States = {}
         self.originals = Originals(f"{self.files.base}/sysctl-original.json", scope.name)
+        self.ports = Ports(scope, content, options.runtime, run)
+        self.base: States = {}
         self.result = Result()
 
     def apply(self) -> Result:
@@ -118,24 +127,33 @@ class Transaction:
             return self._apply()
 
     def _apply(self) -> Result:
+        with self.ports.locked(self.options.check, self.options.patience):
+            return self._converge()
+
+    def _converge(self) -> Result:
         self.record = store.read_json(self.record_path)
+        self.files.made.update(self.record.get("folder", {}))
         wanted = self._wanted()
         self.originals.plan(wanted["sysctl"], self._raw_sysctl(wanted))
         before = self._read(wanted)
         deltas = self._compare(before, wanted)
-        files = self._files_wanted(wanted)
+        files = self._files_wanted()
         file_delta = self.files.delta(files, self.record.get("file", {}))
         unit_delta = self._unit_delta(files)
-        self._refuse(before, deltas)
+        self._refuse(before, deltas, file_delta)
         self.result.deltas = {**deltas, "file": file_delta, "unit": unit_delta}
-        self.result.warnings = self._diagnose(wanted)
+        self.result.warnings = [*self.ports.warnings, *self._diagnose(wanted)]
         if self.options.check or not self.result.changed:
             return self.result
-        self._arm(wanted)
+        self.files.prepare(file_delta)
+        self._arm(wanted, files)
+        self.ports.save()
         try:
             self._write(wanted, deltas)
-            self._read_back(wanted)
+            if self.ports.slice is None:
+                self._read_back(wanted)
             self._write_files(file_delta, unit_delta)
+            wanted = self._finish(wanted)
         except BaseException as error:
             self._undo(before, wanted, file_delta, error)
             raise
@@ -148,12 +166,14 @@ class Transaction:
         wanted: States = {subsystem.name: {} for subsystem in ORDER}
         wanted.update(self.content.get("state", {}))
         try:
-            return place(wanted, self.content.get("underlay"), self.content.get("underlay6"), self.run)
+            self.base = place(wanted, self.content.get("underlay"), self.content.get("underlay6"), self.run)
+            return self.ports.bind(self.base)
         except KernelError as error:
             raise RefusedError(str(error)) from None
 
     def _context(self, name: str, desired: Mapping[str, str], recorded: Mapping[str, str]) -> Context:
-        return Context(self.scope, desired, {**self.record.get(name, {}), **recorded})
+        known = {**self.record.get(name, {}), **recorded}
+        return Context(self.scope, desired, known, self.options.root, self.options.runtime)
 
     def _read(self, wanted: States, recorded: States | None = None) -> States:
         """What this scope owns now."""
@@ -193,26 +213,17 @@ class Transaction:
             deltas[subsystem.name] = Delta.between(have, want)
         return deltas
 
-    def _refuse(self, before: States, deltas: Mapping[str, Delta]) -> None:
-        foreign = [key for key, value in before["link"].items() if value.startswith("foreign")]
-        if foreign:
-            raise RefusedError(
-                f"interface {', '.join(sorted(foreign))} exists and is not ours: rename or remove it, "
-                "or give the network another name"
-            )
-        everything = (
-            sum(len(delta.removed) for delta in deltas.values()),
-            sum(len(state) for state in before.values()),
-        )
-        # Routes stand for guests: a router without guests would still keep most of its other objects.
-        routes = len(deltas["route"].removed), len(before["route"])
+    def _refuse(self, before: States, deltas: Mapping[str, Delta], files: Delta) -> None:
+        reason = refusal.foreign(before["link"])
         limit = self.options.removal_limit
-        for word, (removed, total) in (("objects", everything), ("routes", routes)):
-            if limit is not None and removed * 100 > total * limit:
-                raise RefusedError(
-                    f"this would remove {removed} of the {total} {word} that role {self.scope.name} has on this host,"
-                    f" more than {limit} percent: is the inventory complete? Confirm with -e vpc_confirm_removal=true."
-                )
+        if not reason and limit is not None:
+            if self.ports.slice is None:
+                counts = refusal.objects(before, deltas)
+            else:
+                counts = refusal.guests(self.record.get("file", {}), files)
+            reason = refusal.removal(self.scope, counts, limit)
+        if reason:
+            raise RefusedError(reason)
 
     def _diagnose(self, wanted: States) -> list[str]:
         if not wanted["route"]:
@@ -225,11 +236,12 @@ class Transaction:
 
     # Writing
 
-    def _arm(self, wanted: States) -> None:
+    def _arm(self, wanted: States, files: State) -> None:
         """Before the first write: what we are about to own, so that a run after a crash knows it."""
         self.originals.save()
         armed = {name: {**self.record.get(name, {}), **_recorded(name, state)} for name, state in wanted.items()}
-        self._write_record({**armed, "file": self.record.get("file", {})})
+        armed["file"] = {**self.record.get("file", {}), **dict.fromkeys(files, "")}
+        self._write_record({**armed, "folder": dict.fromkeys(self.files.made, "")})
 
     def _write_record(self, content: Mapping[str, State]) -> None:
         if content:
@@ -272,14 +284,37 @@ class Transaction:
         if left:
             raise KernelError(f"the kernel did not take what was written: {'; '.join(left[:5])}")
 
+    def _finish(self, wanted: States) -> States:
+        """What needs the files; gives what is wanted after it."""
+        changed = [name for name, delta in self.result.deltas.items() if delta]
+        self._run_finish(wanted, changed)
+        if self.ports.slice is None:
+            return wanted
+        wanted = self.ports.bind_again(self.base)
+        self._read_back(wanted)
+        return wanted
+
+    def _run_finish(self, wanted: States, changed: Collection[str]) -> None:
+        for subsystem in ORDER:
+            for command in subsystem.finish(self._context(subsystem.name, wanted[subsystem.name], {}), changed):
+                self._run_write(command)
+
     def _undo(self, before: States, wanted: States, files: Delta, error: BaseException) -> None:
         """Converge back to what was read before the first write, by the same path."""
         problem = str(error) or type(error).__name__
         try:
             now = self._read(before, recorded=wanted)
             self._write(before, self._compare(now, before), recorded=wanted)
-            left = self._compare(self._read(before, recorded=wanted), before)
             self._write_files(files.inverse(), Delta({}, {}))
+            if RECORDS in before["vif"]:
+                self.ports.restore()
+                self._run_finish(before, ())
+                if touched := self.ports.touched():
+                    self._run_write(give_back(self._context("vif", {}, {}), touched))
+            left = self._compare(self._read(before, recorded=wanted), before)
+            if RECORDS in before["vif"]:
+                # The helper gave ports what they must have, not what somebody may have given them since.
+                del left["vif"]
         except Exception as second:
             raise FailedError(f"{problem}. Undo failed too: {second}. The host is in between; run again.") from error
         self.originals.restore()
@@ -292,14 +327,18 @@ class Transaction:
 
     # Files of ours
 
-    def _files_wanted(self, wanted: States) -> State:
+    def _files_wanted(self) -> State:
         if not self._active():
             return {}
+        wanted = self.ports.bind_planned(self.base)
         contexts = {subsystem.name: self._context(subsystem.name, wanted[subsystem.name], {}) for subsystem in ORDER}
         underlay = [self.content.get("underlay"), self.content.get("underlay6")]
-        return self.files.wanted(
-            ORDER, contexts, self.content.get("tables", {}), [address for address in underlay if address]
-        )
+        return {
+            **self.files.wanted(
+                ORDER, contexts, self.content.get("tables", {}), [address for address in underlay if address]
+            ),
+            **self.ports.files(),
+        }
 
     def _active(self) -> bool:
         """Whether anything at all is wanted: the role is there, not on its way out."""
@@ -309,10 +348,17 @@ class Transaction:
         context = Context(self.scope)
         self.files.write(file_delta)
         self._reload_systemd(file_delta.after)
-        for command in [*UNIT.put(context, unit_delta), *UNIT.drop(context, unit_delta)]:
+        for command in UNIT.put(context, unit_delta):
+            # What the unit starts calls the helper.
+            with self.ports.unlocked():
+                self._run_write(command)
+        for command in UNIT.drop(context, unit_delta):
             self._run_write(command)
         self.files.remove(file_delta)
         self._reload_systemd(dict.fromkeys(file_delta.removed, ""))
+        if hooks.UDEV_RULES in {*file_delta.before, *file_delta.after} and not self.options.root:
+            # Without it udev sees the rules a little later; there may be none at all.
+            self._run_write(Command(("udevadm", "control", "--reload"), ok=tuple(range(256))))
 
     def _reload_systemd(self, paths: Mapping[str, str]) -> None:
         if UNIT_PATH in paths and self._systemd():
@@ -335,11 +381,15 @@ class Transaction:
         """After success: the record of what is ours now; nothing at all when nothing is."""
         self.originals.settle()
         content = {name: _recorded(name, state) for name, state in wanted.items()}
-        self._write_record({**content, "file": dict.fromkeys(files, "")} if self._active() else {})
+        content.update(file=dict.fromkeys(files, ""), folder=dict.fromkeys(self.files.settled(), ""))
+        self._write_record(content if self._active() else {})
 
 
 def _recorded(name: str, state: State) -> State:
     """What the record keeps of a state."""
+    if name == "nft":
+        # Of its elements there may be 100,000, and the tables say whose they are.
+        return {key: value for key, value in state.items() if key.count(" ") == 1}
     return dict.fromkeys(state, "") if name in NAMES_ONLY else state
 
 

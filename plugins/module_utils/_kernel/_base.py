@@ -11,12 +11,14 @@ diff, apply, undo and verify. A subsystem only knows how its tool spells those t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import Scope
 
 State = dict[str, str]
+
+RUNTIME = "/run/plainlinux-vpc"
 
 # `ip -batch` keeps every line in memory: 100,000 lines peak at 400 MiB.
 BATCH_LINES = 10_000
@@ -53,11 +55,14 @@ class Context:
 
     desired: the state that is wanted.
     recorded: the state that this scope applied last, for kernels and tools that cannot mark an object as ours.
+    root: folder that stands for / where our files are. runtime: folder of what is forgotten at a boot.
     """
 
     scope: Scope
     desired: Mapping[str, str] = field(default_factory=dict)
     recorded: Mapping[str, str] = field(default_factory=dict)
+    root: str = ""
+    runtime: str = RUNTIME
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,13 @@ class Subsystem:
     def drop(self, context: Context, delta: Delta) -> list[Command]:
         """Commands that remove delta.removed."""
         raise NotImplementedError
+
+    def finish(self, context: Context, changed: Collection[str]) -> list[Command]:
+        """Commands that need the files of scopes; run after these are written, in a run that changes anything.
+
+        changed: names of the subsystems that differed. What was put or dropped before this must not depend on it.
+        """
+        return []
 
     def boot(self, context: Context) -> dict[str, str]:
         """Files (name in the scope's folder -> text) from which boot_shell restores context.desired without Python."""

@@ -401,7 +401,9 @@ def test_a_missing_program_is_an_empty_host_in_check_mode_and_an_error_else(host
 
 def test_the_lock_is_held_by_one_and_freed_by_death(host1: Host, tmp_path: Path) -> None:
     lock = tmp_path / "lock"
-    holder = subprocess.Popen(["flock", str(lock), "sh", "-c", "echo held; exec sleep 60"], stdout=subprocess.PIPE)
+    holder = subprocess.Popen(
+        ["flock", "--no-fork", str(lock), "sh", "-c", "echo held; exec sleep 60"], stdout=subprocess.PIPE
+    )
     assert holder.stdout is not None
     holder.stdout.readline()
     lock.write_text("role router, process 7, since 2026-01-01T00:00:00+0000\n")

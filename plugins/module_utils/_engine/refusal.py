@@ -1,0 +1,52 @@
+# Copyright (c) 2026 plainlinux.vpc authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What no run does by itself: take over what is not ours, or remove most of what a host has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import Delta, State
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.vif import GUESTS
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import Scope
+
+# What counts, how many of it a run would remove, and how many there are.
+Count = tuple[str, int, int]
+
+
+def foreign(links: State) -> str:
+    """Why these links, as read, cannot become ours; "" if they can."""
+    found = [key for key, value in links.items() if value.startswith("foreign")]
+    if not found:
+        return ""
+    return (
+        f"interface {', '.join(sorted(found))} exists and is not ours: rename or remove it, "
+        "or give the network another name"
+    )
+
+
+def removal(scope: Scope, counts: Iterable[Count], limit: int) -> str:
+    """Why so much is not removed; "" if it may be. limit: percent that one run may remove."""
+    for word, removed, total in counts:
+        if removed * 100 > total * limit:
+            return (
+                f"this would remove {removed} of the {total} {word} that role {scope.name} has on this host,"
+                f" more than {limit} percent: is the inventory complete? Confirm with -e vpc_confirm_removal=true."
+            )
+    return ""
+
+
+def guests(recorded: Iterable[str], files: Delta) -> list[Count]:
+    """Of a role whose guests are files: elements and rules also go with a guest that is shut down.
+
+    recorded: paths that were written last time.
+    """
+    removed = sum(path.startswith(GUESTS) for path in files.removed)
+    return [("guests", removed, sum(path.startswith(GUESTS) for path in recorded))]
+
+
+def objects(before: Mapping[str, State], deltas: Mapping[str, Delta]) -> list[Count]:
+    """Of other roles. Routes stand for guests: a router without guests would still keep most of its other objects."""
+    everything = sum(len(delta.removed) for delta in deltas.values()), sum(len(state) for state in before.values())
+    return [("objects", *everything), ("routes", len(deltas["route"].removed), len(before["route"]))]
