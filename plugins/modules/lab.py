@@ -18,6 +18,10 @@ description:
     a network namespace that is plugged into a bridge of its hypervisor as soon as that bridge exists. One more
     namespace stands for the internet; it answers ping and HTTP on 198.51.100.1 and on 2001:db8:ffff::1, and is the
     default gateway of the hosts.
+  - Hypervisors have the bridges of flat networks by their own boot configuration, with an uplink to the underlay. The
+    internet is the gateway of flat networks.
+  - Where a host has the helper of role P(plainlinux.vpc.antispoof#role), it is told of each interface of a guest before
+    that comes up, and when it is gone.
   - Hosts, guests and the internet are the network namespaces C(<name>-<host>), C(<name>-vm-<guest>) and
     C(<name>-internet), to be entered with C(ip netns exec).
   - The network of the controller itself is not touched.
@@ -164,7 +168,7 @@ image_built:
   returned: O(state=present)
   sample: false
 gateways:
-  description: Addresses of the internet on the underlay, with prefix lengths.
+  description: Addresses of the internet on the underlay, with prefix lengths. Those of flat networks are among them.
   type: list
   elements: str
   returned: O(state=present)

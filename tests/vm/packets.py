@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import expect
-from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab import guest
+from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab import guard, guest
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.system import LabError
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.topology import Vif
 from machine import Machine
@@ -44,8 +45,10 @@ def plug(machine: Machine, vifs: Iterable[Vif]) -> None:
             f"ip netns exec {name} sysctl -q -w {' '.join(guest.SYSCTLS)}",
         ]
     for vif in own:
-        cable = f"link add name {vif.vif} type veth peer name {vif.name} address {vif.mac} netns {vif.guest}"
-        lines.append(_batch("", [cable, *guest.connect(vif)]))
+        cable = guest.cable(dataclasses.replace(vif, netns=vif.guest))
+        lines.append(_batch("", [cable, *guest.enslave(vif)]))
+        lines += [f"if [ -e {guard.HELPER} ]; then", *guard.announce([vif]), "fi"]
+        lines.append(_batch("", guest.lift(vif)))
         lines.append(_batch(f"-n {vif.guest}", guest.configuration(vif)))
         lines += [_batch(f"-{family} -n {vif.guest}", guest.rules(vif, family)) for family in (4, 6)]
     output = machine.shell("\n".join(lines), timeout=120)

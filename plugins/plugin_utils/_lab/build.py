@@ -16,12 +16,14 @@ from typing import Any, TypeVar
 from . import control, guest, image, machine, netns, teardown, underlay
 from .paths import Paths
 from .system import LabError, recall, start, write
-from .topology import Host, Topology, Vif, port_name, to_json
+from .topology import Host, Topology, Vif, to_json
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-BOOT_TIMEOUT = 90.0
+BOOT_TIMEOUT = 240.0
+# To begin with, and for each interface: more than the patience of the guard.
+PLUG_TIMEOUT = (45.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,9 @@ def _remove_superfluous(paths: Paths, topology: Topology) -> list[str]:
         if name.startswith("vm-"):
             netns.delete(paths, f"{paths.lab}-{name}")
         else:
+            ports = teardown.ports(paths, name)
             teardown.remove_host(paths, name)
-            netns.unlink(topology.underlay, [port_name(name)])
+            netns.unlink(topology.underlay, ports)
     return names
 
 
@@ -152,14 +155,14 @@ def _difference(
     spec = paths.spec(host.name)
     if not spec.exists() or spec.read_text(encoding="utf-8") != _specification(topology, host, layers):
         return "started"
-    # a host that is booting has no first process yet, but a supervisor and a cable
+    # a host that is booting has no first process yet, but a supervisor and cables
     if not recall(paths.supervisor(host.name)) or not _plugged(ports, host):
         return "started"
     return None
 
 
 def _plugged(ports: dict[str, dict[str, Any]], host: Host) -> bool:
-    return host.port in ports and ports[host.port].get("master") == underlay.BRIDGE
+    return all(ports.get(cable.port, {}).get("master") == underlay.BRIDGE for cable in host.cables)
 
 
 def _ensure_host(
@@ -206,7 +209,8 @@ def _plug(report: Report, paths: Paths, topology: Topology, fresh: Sequence[str]
 
     def ask(do: str, host: Host) -> control.Message:
         vifs = [to_json(vif) for vif in topology.vifs if vif.host == host.name]
-        reply = control.request(paths.control(host.name), {"do": do, "vifs": vifs, "fresh": list(fresh)})
+        message = {"do": do, "vifs": vifs, "fresh": list(fresh)}
+        reply = control.request(paths.control(host.name), message, PLUG_TIMEOUT[0] + PLUG_TIMEOUT[1] * len(vifs))
         if "error" in reply:
             raise LabError(f"lab host {host.name}: {reply['error']}")
         return reply

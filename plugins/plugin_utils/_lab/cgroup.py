@@ -70,7 +70,7 @@ def processes(lab: str, host: str, leaf: str = "") -> set[int]:
     return found
 
 
-def destroy(lab: str, host: str, timeout: float = 10.0) -> set[int]:
+def destroy(lab: str, host: str, timeout: float = 120.0) -> set[int]:
     """Kill every process of a host and remove its group. Returns their pids. timeout in seconds."""
     deadline = time.monotonic() + timeout
     killed: set[int] = set()

@@ -40,7 +40,7 @@ def send(connection: socket.socket, message: Message) -> None:
     connection.sendall(json.dumps(message).encode() + b"\n")
 
 
-def request(path: Path, message: Message, timeout: float = 30.0) -> Message:
+def request(path: Path, message: Message, timeout: float = 120.0) -> Message:
     """Ask a supervisor, which may be starting. LabError if it does not answer within `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:

@@ -38,29 +38,34 @@ def create(paths: Paths, name: str) -> bool:
     return True
 
 
-def plug(vif: Vif, host_netns: str) -> None:
-    """Plug an interface of a guest into its bridge, which must exist, and let the guest configure it."""
-    netns.batch(
-        host_netns,
-        [
-            f"link add name {vif.vif} type veth peer name {vif.name} address {vif.mac} netns {vif.netns}",
-            *connect(vif),
-        ],
-    )
-    forget_rules(vif)
-    netns.batch(vif.netns, configuration(vif))
-    netns.batch(vif.netns, rules(vif, 4), "-4")
-    netns.batch(vif.netns, rules(vif, 6), "-6")
+def cable(vif: Vif) -> str:
+    """Line of `ip` that makes an interface of a guest, whose other end is the hypervisor's."""
+    return f"link add name {vif.vif} type veth peer name {vif.name} address {vif.mac} netns {vif.netns}"
 
 
-def connect(vif: Vif) -> list[str]:
-    """Lines of `ip` that make the hypervisor's end a port of the bridge."""
+def enslave(vif: Vif) -> list[str]:
+    """Lines of `ip` that make the hypervisor's end a port of the bridge, which must exist.
+
+    It is isolated at once: a role that looks at the bridge while the guard is being told must not find it otherwise.
+    """
     isolated = "on" if vif.isolated else "off"
     return [
         f"link set dev {vif.vif} master {vif.bridge}",
         f"link set dev {vif.vif} type bridge_slave isolated {isolated}",
-        f"link set dev {vif.vif} up",
     ]
+
+
+def lift(vif: Vif) -> list[str]:
+    """Lines of `ip` that let packets through the port."""
+    return [f"link set dev {vif.vif} up"]
+
+
+def configure(vif: Vif) -> None:
+    """Let the guest configure an interface that was plugged in."""
+    forget_rules(vif)
+    netns.batch(vif.netns, configuration(vif))
+    netns.batch(vif.netns, rules(vif, 4), "-4")
+    netns.batch(vif.netns, rules(vif, 6), "-6")
 
 
 def configuration(vif: Vif) -> list[str]:
@@ -68,13 +73,15 @@ def configuration(vif: Vif) -> list[str]:
     device = f"dev {vif.name}"
     lines = [f"address add {address} {device}" for address in (vif.address, vif.address6) if address]
     lines.append(f"link set {device} up")
-    # the gateway of IPv6 is a link-local address: on link without a prefix of its own
-    routes = [f"default via {gateway} {device}" for gateway in (vif.gateway, vif.gateway6) if gateway]
+    # the gateway of IPv6 is a link-local address, or the guest's address has a prefix that covers it
+    families = ((vif.address, vif.gateway), (vif.address6, vif.gateway6))
+    routes = [f"default via {gateway} {device}" for address, gateway in families if address and gateway]
     if vif.name == "eth0":
         lines += [f"route add {route}" for route in routes]
     if vif.table is not None:
-        if vif.address:
-            lines.append(f"route add {ipaddress.ip_interface(vif.address).network} {device} table {vif.table}")
+        for network in (ipaddress.ip_interface(address).network for address in (vif.address, vif.address6) if address):
+            if network.num_addresses > 1:
+                lines.append(f"route add {network} {device} table {vif.table}")
         lines += [f"route add {route} table {vif.table}" for route in routes]
     return lines
 
@@ -95,7 +102,7 @@ def forget_rules(vif: Vif) -> None:
             run(["ip", family, "-n", vif.netns, "rule", "flush", "table", str(vif.table)])
 
 
-def await_addresses(names: Iterable[str], timeout: float = 6.0) -> list[str]:
+def await_addresses(names: Iterable[str], timeout: float = 20.0) -> list[str]:
     """Wait until duplicate address detection is over in guests. Returns those where it failed. timeout in seconds."""
     deadline = time.monotonic() + timeout
     waiting = list(names)

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import cgroup, netns
+from . import cgroup, netns, networkd
 from .paths import NETNS, VAR, Paths, remove_if_empty
 from .system import ENVIRONMENT, LabError, log, run
 from .topology import Host
@@ -23,6 +23,22 @@ NSPAWN_STATE = Path("/run/systemd/nspawn")
 
 # systemd-nspawn ends with this status if the host asked for a reboot.
 REBOOT = 133
+
+# systemd-nspawn shows a host all of /sys, and lets it write nothing there. What a machine sets of its bridges and ports
+# stands in a part that shows the interfaces of the host's network namespace only.
+SYSFS_UNIT = "lab-sysfs.service"
+SYSFS_TEXT = """[Unit]
+Description=Settings of network interfaces can be written
+DefaultDependencies=no
+ConditionVirtualization=container
+Before=sysinit.target systemd-networkd.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=mount --bind /sys/devices/virtual/net /sys/devices/virtual/net
+ExecStart=mount -o remount,rw,nosuid,nodev,noexec /sys/devices/virtual/net
+"""
 
 # What a kernel may have built in, its option, and where modprobe expects it. Only for kernels without a module tree.
 BUILT_IN = {
@@ -56,7 +72,7 @@ def prepare(paths: Paths, host: Host, layers: Sequence[str]) -> Path:
     _file(root / "etc/hostname", f"{host.name}\n")
     _file(root / "etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {host.name}\n::1 localhost ip6-localhost ip6-loopback\n")
     _file(root / MARKER, f"{paths.lab}/{host.name}\n")
-    _file(root / "etc/systemd/network/10-lab-eth0.network", networkd(host))
+    _boot_configuration(root, host)
     if not (upper / "etc/machine-id").exists():
         # one identity shared by all hosts would give them equal bridge MACs and DHCP identifiers
         _file(root / "etc/machine-id", f"{uuid.uuid4().hex}\n")
@@ -65,27 +81,33 @@ def prepare(paths: Paths, host: Host, layers: Sequence[str]) -> Path:
     return root
 
 
-def networkd(host: Host) -> str:
-    """The systemd-networkd file of the underlay interface."""
-    lines = ["[Match]", "Name=eth0", "", "[Network]", "LinkLocalAddressing=no", "IPv6AcceptRA=no"]
-    lines += [f"Gateway={gateway}" for gateway in host.gateways]
-    for address in host.addresses:
-        # nobody else is on this switch: do not let the host wait for duplicate address detection
-        lines += ["", "[Address]", f"Address={address}", "DuplicateAddressDetection=none"]
-    return "\n".join(lines) + "\n"
+def _boot_configuration(root: Path, host: Host) -> None:
+    """Write what the host makes of its network when it boots, and nothing of what it made when it was another one."""
+    files = networkd.files(host)
+    for path in (root / networkd.FOLDER).glob(f"{networkd.PREFIX}*"):
+        if path.name not in files:
+            path.unlink()
+    for name, text in files.items():
+        _file(root / networkd.FOLDER / name, text)
+    _file(root / "etc/systemd/system" / SYSFS_UNIT, SYSFS_TEXT)
+    wanted = root / "etc/systemd/system/sysinit.target.wants" / SYSFS_UNIT
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    if not wanted.is_symlink():
+        wanted.symlink_to(f"/etc/systemd/system/{SYSFS_UNIT}")
 
 
 def plug_underlay(host: Host, switch: str, bridge: str) -> None:
-    """Give the host its network card, with the same MAC at every boot."""
-    netns.unlink(switch, [host.port])
-    netns.batch(
-        switch,
-        [
-            f"link add name {host.port} type veth peer name eth0 address {host.mac} netns {host.netns}",
-            f"link set dev {host.port} master {bridge}",
-            f"link set dev {host.port} up",
-        ],
-    )
+    """Give the host its cables, with the same MACs at every boot."""
+    netns.unlink(switch, [cable.port for cable in host.cables])
+    for port, name, mac in host.cables:
+        netns.batch(
+            switch,
+            [
+                f"link add name {port} type veth peer name {name} address {mac} netns {host.netns}",
+                f"link set dev {port} master {bridge}",
+                f"link set dev {port} up",
+            ],
+        )
 
 
 def boot(paths: Paths, host: Host, root: Path) -> subprocess.Popen[bytes]:

@@ -18,32 +18,38 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
-from . import cgroup, control, guest, machine, netns, underlay
+from . import cgroup, control, guard, guest, machine, netns, underlay
 from .paths import Paths
 from .system import LabError, log, recall, remember
-from .topology import Vif, host_from_json, to_json, vif_from_json
+from .topology import Host, Vif, host_from_json, to_json, vif_from_json
 
 # A host that has not booted by then is handed over as it is, in seconds.
-BOOT_TIMEOUT = 60.0
+BOOT_TIMEOUT = 180.0
 
 
 class Guests:
     """The guests of one host. plugged: index of the bridge that each interface was plugged into, by its name.
 
     An interface is plugged in when its bridge appears, and once only: what happens to it afterwards is the business of
-    whoever administers the host.
+    whoever administers the host. The host's own bridges are there early in a boot, but no hypervisor starts its guests
+    before the boot unit of the collection: they wait until the host has booted.
     """
 
-    def __init__(self, host_netns: str) -> None:
-        self.netns = host_netns
+    def __init__(self, host: Host, its_guard: guard.Guard) -> None:
+        self.netns = host.netns
+        self.late = {bridge.name for bridge in host.bridges}
+        self.booted = False
+        self.guard = its_guard
         self.wanted: dict[str, Vif] = {}
         self.plugged: dict[str, tuple[Vif, int]] = {}
         self.failed: dict[str, str] = {}
 
     def switched_off(self) -> None:
         """All cables are gone with the host's network namespace."""
+        self.booted = False
         self.plugged.clear()
         self.failed.clear()
 
@@ -61,6 +67,8 @@ class Guests:
             if self.wanted.get(name) != vif or vif.guest in fresh or name not in there
         ]
         netns.unlink(self.netns, gone)
+        if self.guard.is_there():
+            self.guard.call(guard.withdraw(gone))
         pulled = [self.plugged.pop(name)[0] for name in gone]
         for vif in pulled:
             guest.forget_rules(vif)
@@ -71,29 +79,55 @@ class Guests:
         if not self.wanted:
             return []
         there = netns.links(self.netns)
-        done = []
+        todo: dict[str, int] = {}
         for name, vif in self.wanted.items():
             bridge = there.get(vif.bridge)
-            if bridge is None or name in self.failed:
+            if bridge is None or name in self.failed or (vif.bridge in self.late and not self.booted):
                 continue
             index = int(bridge["ifindex"])
-            if name in self.plugged and (self.plugged[name][1] == index or name not in there):
-                continue
+            if name not in self.plugged or (self.plugged[name][1] != index and name in there):
+                todo[name] = index
+        if not todo:
+            return []
+        guarded = self.guard.is_there()
+        enslaved = self._each(todo, lambda vif: self._enslave(vif, guarded), there)
+        if guarded:
+            self.guard.call(guard.announce(self.wanted[name] for name in enslaved))
+        done = self._each(enslaved, lambda vif: self._lift(vif, guarded), there)
+        for name in done:
+            self.plugged[name] = (self.wanted[name], todo[name])
+            log(f"{name} plugged into {self.wanted[name].bridge}")
+        return done
+
+    def _each(self, names: Iterable[str], action: Callable[[Vif], None], there: Container[str]) -> list[str]:
+        """Do something with interfaces; remember where it fails, and remove those that were not there before."""
+        done = []
+        for name in names:
             try:
-                if name in self.plugged:
-                    netns.batch(self.netns, guest.connect(vif))
-                else:
-                    guest.plug(vif, self.netns)
+                action(self.wanted[name])
+                done.append(name)
             except LabError as error:
                 self.failed[name] = str(error)
                 log(f"{name}: {error}")
                 if name not in there:
                     netns.unlink(self.netns, [name])
-                continue
-            self.plugged[name] = (vif, index)
-            done.append(name)
-            log(f"{name} plugged into {vif.bridge}")
         return done
+
+    def _enslave(self, vif: Vif, guarded: bool) -> None:
+        lines = guest.enslave(vif)
+        if vif.vif not in self.plugged:
+            lines.insert(0, guest.cable(vif))
+        elif guarded:
+            lines.insert(0, f"link set dev {vif.vif} down")
+        if not guarded:
+            lines += guest.lift(vif)
+        netns.batch(self.netns, lines)
+
+    def _lift(self, vif: Vif, guarded: bool) -> None:
+        if guarded:
+            netns.batch(self.netns, guest.lift(vif))
+        if vif.vif not in self.plugged:
+            guest.configure(vif)
 
     def waiting(self) -> list[str]:
         """Interfaces whose bridge does not exist."""
@@ -109,8 +143,10 @@ class Supervisor:
         self.host = host_from_json(spec["host"])
         self.layers: list[str] = spec["layers"]
         self.switch: str = spec["switch"]
-        self.guests = Guests(self.host.netns)
+        self.guests = Guests(self.host, guard.Guard(self.paths, self.host.name))
         self.state = "starting"
+        # pid of the host's first process, and the state that it ended its boot in
+        self.booted: tuple[int, str] | None = None
         self.selector = selectors.DefaultSelector()
         self.monitor: socket.socket | None = None
 
@@ -142,7 +178,9 @@ class Supervisor:
         process = machine.boot(self.paths, host, root)
         ended = os.pidfd_open(process.pid)
         self.selector.register(ended, selectors.EVENT_READ, None)
-        waiter = threading.Thread(target=self.await_boot, args=(process,))
+        booted = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.selector.register(booted, selectors.EVENT_READ, self.has_booted)
+        waiter = threading.Thread(target=self.await_boot, args=(process, booted))
         waiter.start()
         try:
             while process.poll() is None:
@@ -153,16 +191,17 @@ class Supervisor:
             self.paths.pid(host.name).unlink(missing_ok=True)
             waiter.join()
             self.paths.pid(host.name).unlink(missing_ok=True)
-            self.selector.unregister(ended)
-            os.close(ended)
+            for descriptor in (ended, booted):
+                self.selector.unregister(descriptor)
+                os.close(descriptor)
             self.selector.unregister(self.monitor)
             # the socket would keep the network namespace alive
             self.monitor.close()
             self.guests.switched_off()
         return process.returncode
 
-    def await_boot(self, process: subprocess.Popen[bytes]) -> None:
-        """Let the connection plugin in once the host has booted. Runs in a thread."""
+    def await_boot(self, process: subprocess.Popen[bytes], booted: int) -> None:
+        """Tell when the host has booted. Runs in a thread."""
         deadline = time.monotonic() + BOOT_TIMEOUT
         state, pid = "", None
         while process.poll() is None and time.monotonic() < deadline:
@@ -172,9 +211,19 @@ class Supervisor:
                 break
             time.sleep(0.02)
         if pid is not None and process.poll() is None:
-            remember(self.paths.pid(self.host.name), pid)
-            self.state = state or "unknown"
-            log(f"host is {self.state}")
+            self.booted = (pid, state or "unknown")
+            os.eventfd_write(booted, 1)
+
+    def has_booted(self, booted: int) -> None:
+        """Start the guests that wait for that, and let the connection plugin in."""
+        os.eventfd_read(booted)
+        if self.booted is None:
+            return
+        pid, self.state = self.booted
+        log(f"host is {self.state}")
+        self.guests.booted = True
+        self.plug()
+        remember(self.paths.pid(self.host.name), pid)
 
     def links_changed(self, monitor: socket.socket) -> None:
         """Look at the bridges after one or many changes of interfaces."""
@@ -186,6 +235,10 @@ class Supervisor:
         except OSError as error:
             # too many changes to keep: they are all covered by one look
             log(f"link monitor: {error}")
+        self.plug()
+
+    def plug(self) -> None:
+        """Plug in what can be, outside of a request."""
         try:
             self.guests.plug()
         except LabError as error:

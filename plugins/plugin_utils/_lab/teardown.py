@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from . import cgroup, internet, machine, netns
 from .paths import NETNS, RUN, VAR, Paths, remove_if_empty
 from .system import run
+from .topology import host_from_json, port_name
 
 # In seconds; not every first process collects orphans at once.
 ZOMBIE_TIMEOUT = 2.0
@@ -55,6 +57,15 @@ def namespaces(paths: Paths) -> set[str]:
     there = os.listdir(NETNS) if NETNS.is_dir() else []
     found |= {name for name in there if name in own or name.startswith(f"{paths.lab}-vm-")} - others
     return found
+
+
+def ports(paths: Paths, host: str) -> list[str]:
+    """The underlay switch's ports for a host, as far as its specification is there and can be read."""
+    try:
+        known = json.loads(paths.spec(host).read_text(encoding="utf-8"))["host"]
+        return [cable.port for cable in host_from_json(known).cables]
+    except (OSError, ValueError, KeyError, TypeError):
+        return [port_name(host)]
 
 
 def remove_disk(paths: Paths, host: str) -> bool:

@@ -13,8 +13,10 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from . import flat
+from .flat import INTERFACE, INTERFACE_MAX, Bridge, Flat
 from .system import LabError
 
 PLAN_FORMAT = 1
@@ -24,17 +26,27 @@ INTERNET = ("198.51.100.1/32", "2001:db8:ffff::1/128")
 _LAB_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _GUEST_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-_INTERFACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
-# Limits of the kernel and of systemd: sethostname(2), interface names with their final zero byte, file names.
+# Limits of the kernel and of systemd: sethostname(2), file names.
 HOST_NAME_MAX = 64
-INTERFACE_MAX = 15
 NETNS_MAX = 128
+
+
+class Cable(NamedTuple):
+    """From the underlay's switch to a host. port: its end at the switch; name and mac: the host's end."""
+
+    port: str
+    name: str
+    mac: str
 
 
 @dataclass(frozen=True)
 class Host:
-    """A lab host. addresses: of eth0, with prefix lengths. gateways: next hops of the default routes."""
+    """A lab host. addresses: on the underlay, with prefix lengths. gateways: next hops of the default routes.
+
+    card: its network card, with its MAC and the switch's port for it. bridges: those of flat networks; where one has
+    the card as its uplink, it has the addresses too.
+    """
 
     name: str
     netns: str
@@ -42,6 +54,27 @@ class Host:
     mac: str
     addresses: tuple[str, ...]
     gateways: tuple[str, ...]
+    card: str = "eth0"
+    bridges: tuple[Bridge, ...] = ()
+
+    @property
+    def interface(self) -> str:
+        """The interface that has the underlay addresses."""
+        return next((bridge.name for bridge in self.bridges if bridge.uplink == self.card), self.card)
+
+    @property
+    def cables(self) -> tuple[Cable, ...]:
+        """All its cables, that of the network card first."""
+        others = [Cable(its.port, its.uplink, its.mac) for its in self.bridges if its.port and its.uplink]
+        return (Cable(self.port, self.card, self.mac), *others)
+
+
+class Underlay(NamedTuple):
+    """What all hosts have in common. gateways, prefixes: of IPv4 and IPv6. card: the name of a network card."""
+
+    gateways: tuple[str, str]
+    prefixes: tuple[int, int]
+    card: str
 
 
 @dataclass(frozen=True)
@@ -97,6 +130,7 @@ def to_json(item: Host | Vif) -> dict[str, Any]:
 def host_from_json(data: Mapping[str, Any]) -> Host:
     """The inverse of `to_json` for a host."""
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    values["bridges"] = tuple(Bridge(**bridge) for bridge in values["bridges"])
     return Host(**values)
 
 
@@ -119,41 +153,70 @@ def build(plan: Mapping[str, Any], lab: str) -> Topology:
     hosts: Mapping[str, Any] = plan.get("hosts") or {}
     instances: Mapping[str, Any] = plan.get("instances") or {}
     networks: Mapping[str, Any] = plan.get("networks") or {}
-    errors = [*_host_errors(lab, hosts), *_guest_errors(lab, hosts, instances, networks)]
+    flats = flat.read(networks)
+    errors = [*_host_errors(lab, hosts), *_guest_errors(lab, hosts, instances, networks, flats)]
     if errors:
         raise LabError("\n".join(errors))
-    gateways, prefixes = underlay({name: host["underlay"] for name, host in hosts.items()})
+    placed = flat.of_hosts(flats, hosts, instances)
+    errors = list(flat.errors(flats, placed))
+    if errors:
+        raise LabError("\n".join(errors))
+    gateways, prefixes = underlay({name: host["underlay"] for name, host in hosts.items()}, flats)
+    common = Underlay(gateways, prefixes, flat.card(flats))
     return Topology(
         lab=lab,
-        hosts=tuple(_host(lab, name, hosts[name], gateways, prefixes) for name in sorted(hosts)),
+        hosts=tuple(_host(lab, name, hosts[name], placed[name], common) for name in sorted(hosts)),
         guests=tuple(sorted(instances)),
         vifs=tuple(
             _vif(lab, guest, instances[guest], number)
             for guest in sorted(instances)
             for number in _numbers(instances[guest])
         ),
-        gateways=tuple(f"{address}/{length}" for address, length in zip(gateways, prefixes)),
+        gateways=tuple(
+            dict.fromkeys(
+                [
+                    *(f"{address}/{length}" for address, length in zip(gateways, prefixes)),
+                    *(gateway for network in flats for gateway in network.gateways()),
+                ]
+            )
+        ),
     )
 
 
-def underlay(addresses: Mapping[str, str]) -> tuple[tuple[str, str], tuple[int, int]]:
+def underlay(addresses: Mapping[str, str], flats: Sequence[Flat] = ()) -> tuple[tuple[str, str], tuple[int, int]]:
     """The default gateway's two addresses on the underlay and the prefix lengths of the two address families.
 
-    IPv4: the hosts' /24 if they share one, else the smallest prefix that covers them all with one address to spare;
-    the gateway has the highest free address. IPv6: link-local addresses, each with the IPv4 address embedded.
+    IPv4: the flat network that all hosts are in, with its gateway. Else the hosts' /24 if they share one, else the
+    smallest prefix that covers them all with one address to spare; the gateway has the highest free address, none of a
+    flat network. IPv6: link-local addresses, each with the IPv4 address embedded.
     """
     used = {int(ipaddress.IPv4Address(address)) for address in addresses.values()}
     if not used:
         raise LabError("plan.hosts: the plan has no host")
+    for network in flats:
+        if network.cidr and network.gateway and all(map(network.holds, addresses.values())):
+            return (network.gateway, link_local(network.gateway)), (network.cidr.prefixlen, 64)
+    taken = [(int(network.cidr[0]), int(network.cidr[-1])) for network in flats if network.cidr]
     for length in range(24, -1, -1):
-        network = ipaddress.IPv4Network((min(used), length), strict=False)
-        first, last = int(network.network_address), int(network.broadcast_address)
+        prefix = ipaddress.IPv4Network((min(used), length), strict=False)
+        first, last = int(prefix.network_address), int(prefix.broadcast_address)
         if max(used) <= last and not used & {first, last}:
-            free = next((number for number in range(last - 1, first, -1) if number not in used), None)
+            free = _highest_free(first, last, used, taken)
             if free is not None:
                 gateway = str(ipaddress.IPv4Address(free))
                 return (gateway, link_local(gateway)), (length, 64)
     raise LabError("plan.hosts: no prefix covers the underlay addresses of all hosts with one address to spare")
+
+
+def _highest_free(first: int, last: int, used: set[int], taken: Sequence[tuple[int, int]]) -> int | None:
+    """The highest address between network and broadcast address that is neither used nor in a range that is taken."""
+    number = last - 1
+    while number > first:
+        below = [low - 1 for low, high in taken if low <= number <= high]
+        if not below and number not in used:
+            return number
+        number = min(below, default=number - 1)
+    return None
 
 
 def link_local(address: str) -> str:
@@ -167,19 +230,26 @@ def nic_mac(*names: str) -> str:
     return ":".join(["02", *(digest[index : index + 2] for index in range(0, 10, 2))])
 
 
-def port_name(host: str) -> str:
-    """Name of the underlay switch's port for a host; a digest stands for a name that is too long."""
-    name = f"p-{host}"
-    return name if len(name) <= INTERFACE_MAX else f"p-{hashlib.sha256(host.encode()).hexdigest()[:12]}"
+def port_name(host: str, uplink: str = "") -> str:
+    """Name of the underlay switch's port for a host, or for an uplink of it; a digest stands for one that is too long.
+
+    No name of a host has a tilde.
+    """
+    what = f"{host}~{uplink}" if uplink else host
+    name = f"p-{what}"
+    return name if len(name) <= INTERFACE_MAX else f"p-{hashlib.sha256(what.encode()).hexdigest()[:12]}"
 
 
 def _numbers(instance: Mapping[str, Any]) -> range:
     return range(len(instance["interfaces"]))
 
 
-def _host(lab: str, name: str, host: Mapping[str, Any], gateways: Sequence[str], prefixes: Sequence[int]) -> Host:
+def _host(lab: str, name: str, host: Mapping[str, Any], flats: Sequence[Flat], common: Underlay) -> Host:
     own = link_local(host["underlay"])
-    other = host.get("underlay6") or own
+    other = ipaddress.IPv6Address(host.get("underlay6") or own)
+    length6 = next((network.cidr6.prefixlen for network in flats if network.cidr6 and other in network.cidr6), 64)
+    inside = next((network for network in flats if network.uplink and network.holds(host["underlay"])), None)
+    card = inside.uplink if inside and inside.uplink else common.card
     return Host(
         name=name,
         netns=f"{lab}-{name}",
@@ -187,10 +257,25 @@ def _host(lab: str, name: str, host: Mapping[str, Any], gateways: Sequence[str],
         mac=nic_mac(lab, name),
         addresses=tuple(
             dict.fromkeys(
-                [f"{host['underlay']}/{prefixes[0]}", f"{own}/{prefixes[1]}", f"{ipaddress.IPv6Address(other)}/64"]
+                [
+                    f"{host['underlay']}/{common.prefixes[0]}",
+                    f"{own}/{common.prefixes[1]}",
+                    f"{other}/{length6}",
+                ]
             )
         ),
-        gateways=tuple(gateways),
+        gateways=common.gateways,
+        card=card,
+        bridges=tuple(_bridge(lab, name, network, network is inside) for network in flats),
+    )
+
+
+def _bridge(lab: str, host: str, network: Flat, by_card: bool) -> Bridge:
+    return Bridge(
+        name=network.bridge,
+        mac=nic_mac(lab, host) if by_card else nic_mac(lab, host, network.bridge),
+        uplink=network.uplink,
+        port=None if by_card or network.uplink is None else port_name(host, network.uplink),
     )
 
 
@@ -240,11 +325,16 @@ def _host_errors(lab: str, hosts: Mapping[str, Any]) -> list[str]:
 
 
 def _guest_errors(
-    lab: str, hosts: Mapping[str, Any], instances: Mapping[str, Any], networks: Mapping[str, Any]
+    lab: str,
+    hosts: Mapping[str, Any],
+    instances: Mapping[str, Any],
+    networks: Mapping[str, Any],
+    flats: Sequence[Flat],
 ) -> list[str]:
     errors = []
     seen: dict[tuple[str, str], str] = {}
-    bridges = {network.get("bridge") for network in networks.values()}
+    taken = {"lo", flat.card(flats), *(network.uplink for network in flats)}
+    taken |= {network.get("bridge") for network in networks.values()}
     for name, instance in instances.items():
         path = f"plan.instances.{name}"
         if not _GUEST_NAME.fullmatch(name):
@@ -257,9 +347,9 @@ def _guest_errors(
         for number, interface in enumerate(instance.get("interfaces") or ()):
             vif = interface.get("vif") or ""
             where = f"{path}.interfaces[{number}].vif"
-            if not _INTERFACE.fullmatch(vif) or len(vif) > INTERFACE_MAX:
+            if not INTERFACE.fullmatch(vif) or len(vif) > INTERFACE_MAX:
                 errors.append(f"{where}: {vif!r} is no interface name of at most {INTERFACE_MAX} characters")
-            elif vif in ("lo", "eth0") or vif in bridges:
+            elif vif in taken:
                 errors.append(f"{where}: {vif} is the name of an interface that a host has already")
             if (host, vif) in seen:
                 errors.append(f"{where}: {vif} is also the name of an interface of {seen[(host, vif)]} on {host}")

@@ -76,7 +76,7 @@ def _serve(paths: Paths, name: str) -> bool:
         return False
     identity.unlink(missing_ok=True)
     process = start("internet", [paths.lab, name], paths.log(internet.SERVICE))
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not recall(identity):
         if process.poll() is not None or time.monotonic() > deadline:
             log = paths.log(internet.SERVICE).read_text(encoding="utf-8", errors="replace")

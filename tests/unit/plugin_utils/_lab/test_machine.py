@@ -33,13 +33,6 @@ VIF = Vif(
 )
 
 
-def test_networkd_file() -> None:
-    text = machine.networkd(HOST)
-    assert "IPv6AcceptRA=no\n" in text
-    assert text.count("[Address]\n") == 2
-    assert "Gateway=192.0.2.254\nGateway=fe80::fe\n" in text
-
-
 def test_built_in_modules() -> None:
     config = "CONFIG_BRIDGE=y\nCONFIG_TUN=m\n# CONFIG_VETH is not set\nCONFIG_BRIDGE_NETFILTER=y\n"
     assert machine.built_in(config) == ["bridge", "br_netfilter"]
@@ -56,6 +49,23 @@ def test_only_interface_of_a_guest() -> None:
     assert guest.rules(VIF, 4) == guest.rules(VIF, 6) == []
 
 
+def test_a_guest_of_a_flat_network_has_its_neighbours_on_link() -> None:
+    flat = dataclasses.replace(VIF, address6="2001:db8::10/64", gateway6="2001:db8::1", table=100)
+    lines = guest.configuration(flat)
+    assert "address add 2001:db8::10/64 dev eth0" in lines
+    assert "route add default via 2001:db8::1 dev eth0" in lines
+    # also for what it answers by its own table, and there before the gateway is looked for
+    assert lines.index("route add 2001:db8::/64 dev eth0 table 100") < lines.index(
+        "route add default via 2001:db8::1 dev eth0 table 100"
+    )
+    assert guest.rules(flat, 6) == ["rule add from 2001:db8::10 lookup 100 priority 1100"]
+
+
+def test_no_gateway_in_a_family_without_address() -> None:
+    flat = dataclasses.replace(VIF, address6=None, gateway6="2001:db8::1")
+    assert "2001:db8" not in str(guest.configuration(flat))
+
+
 def test_second_interface_of_a_guest() -> None:
     second = dataclasses.replace(VIF, name="eth1", table=101, address6=None, gateway6=None)
     assert guest.configuration(second) == [
@@ -70,9 +80,12 @@ def test_second_interface_of_a_guest() -> None:
 
 @pytest.mark.parametrize("isolated, flag", [(True, "on"), (False, "off")])
 def test_port(isolated: bool, flag: str) -> None:
-    lines = guest.connect(dataclasses.replace(VIF, isolated=isolated))
-    assert lines[0] == "link set dev vm1.0 master br-net1"
-    assert f"link set dev vm1.0 type bridge_slave isolated {flag}" in lines
+    vif = dataclasses.replace(VIF, isolated=isolated)
+    assert guest.enslave(vif) == [
+        "link set dev vm1.0 master br-net1",
+        f"link set dev vm1.0 type bridge_slave isolated {flag}",
+    ]
+    assert guest.lift(vif) == ["link set dev vm1.0 up"]
 
 
 def test_a_process_is_recalled_while_it_lives(tmp_path: Path) -> None:
