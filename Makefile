@@ -26,13 +26,13 @@ PLAYBOOK := $(ROOT) ansible-playbook -i "$(INVENTORY)"
 
 LINT := ruff-check ruff-format mypy yamllint ansible-lint changelog-lint docs-lint
 
-.PHONY: help lab lab-down test lint $(LINT) unit sanity molecule molecule-destroy bench docs test-vm clean
-.PHONY: setup setup-dev packages-lab packages-test
+.PHONY: help lab lab-down test lint $(LINT) unit attacks sanity molecule molecule-destroy bench docs test-vm clean
+.PHONY: setup setup-dev packages-lab packages-test packages-unit packages-attacks
 
 help:
 	@echo 'make lab        build the twin of INVENTORY (default inventories/example) here, converge and verify it'
 	@echo 'make lab-down   remove it'
-	@echo 'make test       all that CI runs: lint, unit, sanity, molecule (each is a target too)'
+	@echo 'make test       all that CI runs: lint, unit, attacks, sanity, molecule (each is a target too)'
 	@echo 'make bench      benchmarks'
 	@echo 'make docs       HTML pages of all plugins and roles, in $(BUILD)/docs'
 	@echo 'make test-vm    boot the disk of a converged lab host in QEMU'
@@ -52,8 +52,8 @@ lab-down: setup
 
 # --- tests
 
-test: setup-dev packages-lab packages-test
-	@python tests/run_steps.py $(LINT) sanity then unit then molecule
+test: setup-dev packages-lab packages-test packages-unit packages-attacks
+	@python tests/run_steps.py $(LINT) sanity then unit attacks then molecule
 
 lint: $(LINT)
 
@@ -78,8 +78,12 @@ changelog-lint: setup-dev
 docs-lint: setup-dev
 	@antsibull-docs lint-collection-docs --plugin-docs .
 
-unit: setup-dev packages-lab
+unit: setup-dev packages-lab packages-unit
 	@$(ROOT) python -m pytest
+
+# Raw frames through bridges in network namespaces. tests/attacks/__main__.py does the same to a running lab.
+attacks: setup-dev packages-lab packages-attacks
+	@$(ROOT) python -m pytest tests/attacks
 
 sanity: setup-dev packages-test
 	@python tests/run_sanity.py
@@ -136,3 +140,9 @@ packages-lab:
 
 packages-test:
 	@.ci/packages test
+
+packages-unit:
+	@.ci/packages unit
+
+packages-attacks:
+	@.ci/packages attacks

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.plainlinux.vpc.tests.attacks.case import MARK, Book, eth
-from ansible_collections.plainlinux.vpc.tests.attacks.world import ANY4, BROADCAST, UNKNOWN_MAC, VIRTUAL4, VIRTUAL_MAC
+from ansible_collections.plainlinux.vpc.tests.attacks.world import ANY4, BROADCAST, UNKNOWN_MAC
 from scapy.layers.l2 import ARP
 from scapy.packet import Packet
 
@@ -27,8 +27,9 @@ def arp(
 def attacks(book: Book) -> None:
     world = book.world
     a, b, c, gw, host = world.guest("a"), world.guest("b"), world.guest("c"), world.gw, world.host
-    second = "192.0.2.21"
-    nobody = "192.0.2.200"
+    second = world.second.ip4
+    nobody = world.nobody[0].ip4
+    virtual = world.virtual(4)
 
     klass = "ARP reply"
     book.attack(klass, "gateway's to b", arp(REPLY, (a.mac, gw.ip4), (b.mac, b.ip4), b.mac))
@@ -45,7 +46,7 @@ def attacks(book: Book) -> None:
     book.attack(klass, "gateway's to b", arp(REQUEST, (a.mac, gw.ip4), (_ZERO, b.ip4), b.mac))
     book.attack(klass, "b's to gateway", arp(REQUEST, (a.mac, b.ip4), (_ZERO, gw.ip4), gw.mac))
     book.attack(klass, "b's to hypervisor", arp(REQUEST, (a.mac, b.ip4), (_ZERO, host.ip4), host.mac))
-    book.attack(klass, "virtual address to all", arp(REQUEST, (a.mac, VIRTUAL4), (_ZERO, gw.ip4)))
+    book.attack(klass, "virtual address to all", arp(REQUEST, (a.mac, virtual.address), (_ZERO, gw.ip4)))
 
     klass = "gratuitous ARP"
     book.attack(klass, "request, gateway's", arp(REQUEST, (a.mac, gw.ip4), (_ZERO, gw.ip4)))
@@ -90,15 +91,16 @@ def legitimate(book: Book) -> None:
     a, b, c, r, gw, host = (*map(world.guest, "abcr"), world.gw, world.host)
 
     klass = "ARP"
-    for address in (b.ip4, "192.0.2.21"):
+    second = world.second.ip4
+    for name, address in (("first", b.ip4), ("second", second)):
         mine = (b.mac, address)
-        book.legit(klass, f"request for gateway from {address}", arp(REQUEST, mine, (_ZERO, gw.ip4)))
-        book.legit(klass, f"reply to gateway from {address}", arp(REPLY, mine, (gw.mac, gw.ip4), gw.mac))
-        book.legit(klass, f"gratuitous request {address}", arp(REQUEST, mine, (_ZERO, address)))
-        book.legit(klass, f"gratuitous reply {address}", arp(REPLY, mine, (BROADCAST, address)))
-        book.legit(klass, f"probe {address}", arp(REQUEST, (b.mac, ANY4), (_ZERO, address)))
-        book.legit(klass, f"unicast refresh from {address}", arp(REQUEST, mine, (gw.mac, gw.ip4), gw.mac))
-        book.legit(klass, f"reply to hypervisor from {address}", arp(REPLY, mine, (host.mac, host.ip4), host.mac))
+        book.legit(klass, f"request for gateway from {name}", arp(REQUEST, mine, (_ZERO, gw.ip4)))
+        book.legit(klass, f"reply to gateway from {name}", arp(REPLY, mine, (gw.mac, gw.ip4), gw.mac))
+        book.legit(klass, f"gratuitous request, {name}", arp(REQUEST, mine, (_ZERO, address)))
+        book.legit(klass, f"gratuitous reply, {name}", arp(REPLY, mine, (BROADCAST, address)))
+        book.legit(klass, f"probe, {name}", arp(REQUEST, (b.mac, ANY4), (_ZERO, address)))
+        book.legit(klass, f"unicast refresh from {name}", arp(REQUEST, mine, (gw.mac, gw.ip4), gw.mac))
+        book.legit(klass, f"reply to hypervisor from {name}", arp(REPLY, mine, (host.mac, host.ip4), host.mac))
     book.legit(klass, "announcement, target filled", arp(REQUEST, (b.mac, b.ip4), (BROADCAST, b.ip4)))
     book.legit(klass, "request of c for b", arp(REQUEST, (c.mac, c.ip4), (_ZERO, b.ip4)), sender="c")
     book.legit(klass, "reply of b to c", arp(REPLY, (b.mac, b.ip4), (c.mac, c.ip4), c.mac))
@@ -107,19 +109,20 @@ def legitimate(book: Book) -> None:
     book.legit(klass, "reply of hypervisor", arp(REPLY, (host.mac, host.ip4), (b.mac, b.ip4), b.mac), sender="host")
     if world.routed:
         # Proxy ARP: the hypervisor answers for all that is elsewhere.
-        for name, address in (("gateway", gw.ip4), ("remote guest", "192.0.2.120")):
+        for name, address in (("gateway", gw.ip4), ("remote guest", world.scene.remote4)):
             reply = arp(REPLY, (host.mac, address), (b.mac, b.ip4), b.mac)
             book.legit(klass, f"proxy reply for {name}", reply, sender="host")
     else:
         book.legit(klass, "request of gateway", arp(REQUEST, (gw.mac, gw.ip4), (_ZERO, b.ip4)), sender="ext")
         book.legit(
-            klass, "request of gateway for second", arp(REQUEST, (gw.mac, gw.ip4), (_ZERO, "192.0.2.21")), sender="ext"
+            klass, "request of gateway for second", arp(REQUEST, (gw.mac, gw.ip4), (_ZERO, second)), sender="ext"
         )
         book.legit(klass, "reply of gateway", arp(REPLY, (gw.mac, gw.ip4), (b.mac, b.ip4), b.mac), sender="ext")
         book.legit(klass, "gratuitous of gateway", arp(REQUEST, (gw.mac, gw.ip4), (_ZERO, gw.ip4)), sender="ext")
 
     klass = "VRRP"
-    virtual = (VIRTUAL_MAC, VIRTUAL4)
-    book.legit(klass, "gratuitous ARP of virtual address", arp(REQUEST, virtual, (_ZERO, VIRTUAL4)), sender="r")
+    pair = world.virtual(4)
+    virtual = (pair.mac, pair.address)
+    book.legit(klass, "gratuitous ARP of virtual address", arp(REQUEST, virtual, (_ZERO, pair.address)), sender="r")
     book.legit(klass, "ARP reply of virtual address", arp(REPLY, virtual, (gw.mac, gw.ip4), gw.mac), sender="r")
     book.legit(klass, "ARP request of r itself", arp(REQUEST, (r.mac, r.ip4), (_ZERO, gw.ip4)), sender="r")

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ansible_collections.plainlinux.vpc.tests.attacks.world import BROADCAST, Station, World
+from ansible_collections.plainlinux.vpc.tests.attacks.world import ABSENT, BROADCAST, Station, World
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Ether
@@ -20,6 +21,14 @@ MARK = b"plvpc-a-mark"
 _MAGIC = MARK[:5]
 _VLAN_TYPES = (b"\x81\x00", b"\x88\xa8")
 _SHORTEST = 60
+_HEADER = 14
+# What a frame has somewhere if it speaks of what the world lacks.
+_ABSENT = (
+    bytes.fromhex(ABSENT.mac.replace(":", "")),
+    ipaddress.ip_address(ABSENT.ip4).packed,
+    ipaddress.ip_address(ABSENT.ip6).packed,
+    ipaddress.ip_address(ABSENT.ll).packed,
+)
 
 
 @dataclass(frozen=True)
@@ -87,11 +96,15 @@ def tagged(packet: Packet | bytes, tag: bytes) -> bytes:
 
 
 class Book:
-    """The catalogue of one world while it is written."""
+    """The catalogue of one world while it is written.
+
+    left_out: (class, whether legitimate) of each case that needs what this world lacks, by its id.
+    """
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.cases: dict[str, Case] = {}
+        self.left_out: dict[str, tuple[str, bool]] = {}
 
     def attack(
         self, klass: str, name: str, *frames: Packet | bytes, sender: str = "a", seen: Iterable[str] | None = None
@@ -126,8 +139,14 @@ class Book:
                 receivers -= {"c"}
         else:
             receivers = frozenset(seen)
-        if receivers:
-            self.cases[ident] = Case(ident, klass, legit, sender, built, receivers)
+        there = receivers & {*world.vifs, "host", "ext", "port"}
+        if receivers and (not there or any(self._impossible(frame) for frame in built)):
+            self.left_out[ident] = (klass, legit)
+        elif there:
+            self.cases[ident] = Case(ident, klass, legit, sender, built, there)
+
+    def _impossible(self, frame: bytes) -> bool:
+        return len(frame) > self.world.scene.mtu + _HEADER or any(token in frame for token in _ABSENT)
 
     @staticmethod
     def _build(frame: Packet | bytes, unique: bytes) -> bytes:

@@ -12,15 +12,19 @@ from ansible_collections.plainlinux.vpc.tests.attacks.world import World
 
 def catalogue(world: World) -> list[Case]:
     """All cases that exist in this world: attacks first, then what has to get through."""
+    return list(written(world).cases.values())
+
+
+def written(world: World) -> Book:
+    """The book of this world, with what is left out of it."""
     book = Book(world)
     for module in (arp, nd, dhcp, ip, l2):
         module.attacks(book)
     for module in (arp, dhcp, legit):
         module.legitimate(book)
-    cases = list(book.cases.values())
     owner: dict[Needle, str] = {}
-    for case in cases:
+    for case in book.cases.values():
         for needle in case.needles:
             other = owner.setdefault(needle, case.id)
             assert other == case.id, f"{case.id} looks like {other}"
-    return cases
+    return book

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # `make test` ends what it started by this signal: namespaces have to be removed all the same.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     config.addinivalue_line("markers", "attacks: sends raw frames through a bridge in network namespaces; needs root")
 
 

@@ -55,7 +55,7 @@ def client6(source: Station, address: str, message: Packet) -> Packet:
 def attacks(book: Book) -> None:
     world = book.world
     a, b, c, gw = world.guest("a"), world.guest("b"), world.guest("c"), world.gw
-    offer = bootp("offer", b.mac, 2, yiaddr="192.0.2.150")
+    offer = bootp("offer", b.mac, 2, yiaddr=world.nobody[0].ip4)
 
     klass = "DHCP server"
     book.attack(klass, "broadcast offer", server(a, a.ip4, offer))
@@ -153,7 +153,8 @@ def legitimate(book: Book) -> None:
     renew = bootp("request", b.mac, ciaddr=b.ip4)
     book.legit(klass, "renew", client(b, renew, b.ip4, gw.mac, gw.ip4))
     book.legit(klass, "rebind", client(b, renew, b.ip4), seen=servers)
-    book.legit(klass, "inform", client(b, bootp("inform", b.mac, ciaddr="192.0.2.21"), "192.0.2.21"), seen=servers)
+    second = world.second.ip4
+    book.legit(klass, "inform", client(b, bootp("inform", b.mac, ciaddr=second), second), seen=servers)
     book.legit(klass, "release", client(b, bootp("release", b.mac, ciaddr=b.ip4), b.ip4, gw.mac, gw.ip4))
     for who, sender, source in (("gateway", "ext", gw), ("hypervisor", "host", host), ("role", "r", r)):
         if world.routed and sender == "ext":

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import time
+import re
 from collections.abc import Callable, Iterator
 
 from ansible_collections.plainlinux.vpc.tests.attacks.arp import REPLY, REQUEST, arp
@@ -24,58 +24,58 @@ from ansible_collections.plainlinux.vpc.tests.attacks.nd import (
     to_one,
 )
 from ansible_collections.plainlinux.vpc.tests.attacks.stage import Effect, Stage, ping
-from ansible_collections.plainlinux.vpc.tests.attacks.world import ANY4, FLAT, ISOLATED, VIRTUAL_MAC, World
+from ansible_collections.plainlinux.vpc.tests.attacks.world import ABSENT, ANY4, BROADCAST, FLAT, ISOLATED, World
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6ND_Redirect, ICMPv6NDOptDstLLAddr
 from scapy.packet import Packet, Raw
 
 _ZERO = "00:00:00:00:00:00"
 _LLDP_GROUP = "01:80:c2:00:00:0e"
-_BROADCAST = "ff:ff:ff:ff:ff:ff"
-SECOND4 = "192.0.2.21"
-SECOND6 = "2001:db8:1::21"
 _PORT = 9999
 _MANY = 3000
 
 
 def effects(world: World) -> list[Effect]:
-    """All effects that exist in this world, in the order in which they have to be tried."""
+    """All effects that this kind of world has, in the order in which they have to be tried; some may be impossible."""
     found = [*_exchanges(world), *_hypervisor(world), *_bridge(world)]
     if world.kind != ISOLATED:
         found += _neighbour(world)
-    # Leaves the attacker's port disabled where the bridge defends itself.
     found.append(Effect("bad:effect/BPDU makes a the root, STP on", "effect: STP", False, _root))
     return found
 
 
 def _exchanges(world: World) -> Iterator[Effect]:
-    host, gw, outside4, outside6 = world.host, world.gw, world.outside4, world.outside6
+    b, c, second = world.guest("b"), world.guest("c"), world.second
+    host, gw, outside4, outside6 = world.host, world.gw, world.ext.ip4, world.ext.ip6
     pings = {
         "b to outside": ("b", outside4),
         "b to outside, IPv6": ("b", outside6),
-        "b's second to outside": ("b", outside4, "-I", SECOND4),
-        "b's second to outside, IPv6": ("b", outside6, "-I", SECOND6),
+        "b's second to outside": ("b", outside4, "-I", second.ip4),
+        "b's second to outside, IPv6": ("b", outside6, "-I", second.ip6),
         "b to gateway": ("b", gw.ip4),
-        "b to gateway's link-local": ("b", f"{gw.ll}%eth0"),
+        "b to gateway's link-local": ("b", gw.ll),
         "b to hypervisor": ("b", host.ip4),
         "b to hypervisor, IPv6": ("b", host.ip6),
-        "b to c": ("b", "192.0.2.30"),
-        "c to b's second": ("c", SECOND4),
-        "a to b, IPv6": ("a", "2001:db8:1::20"),
+        "b to c": ("b", c.ip4),
+        "c to b's second": ("c", second.ip4),
+        "a to b": ("a", b.ip4),
+        "a to b, IPv6": ("a", b.ip6),
         "c to outside": ("c", outside4),
-        "hypervisor to b": ("host", "192.0.2.20"),
-        "hypervisor to b's second, IPv6": ("host", SECOND6),
-        "outside to b": ("ext", "192.0.2.20"),
-        "outside to b's second, IPv6": ("ext", SECOND6),
+        "hypervisor to b": ("host", b.ip4),
+        "hypervisor to b's second, IPv6": ("host", second.ip6),
+        "outside to b": ("ext", b.ip4),
+        "outside to b's second, IPv6": ("ext", second.ip6),
         "b to outside, 20,000 octets": ("b", outside4, "-s", "20000"),
         "b to outside, IPv6, 20,000 octets": ("b", outside6, "-s", "20000"),
     }
     if world.routed:
-        pings["b to a remote guest"] = ("b", "192.0.2.120")
+        pings["b to a remote guest"] = ("b", world.scene.remote4)
     for name, (source, target, *options) in pings.items():
-        yield Effect(f"ok:effect/ping {name}", "effect: ping", True, ping(source, target, *options))
-    dad = Effect("ok:effect/b's own DAD", "effect: DAD", True, lambda stage: not stage.rejected(SECOND6))
-    yield dad
+        absent = not {target, *options}.isdisjoint((ABSENT.ip4, ABSENT.ip6)) or (source == "c" and c == ABSENT)
+        possible = not absent and (source != "ext" or world.scene.inwards)
+        possible = possible and (target not in (outside4, outside6) or world.scene.answers)
+        yield Effect(f"ok:effect/ping {name}", "effect: ping", True, ping(source, target, *options), possible)
+    yield Effect("ok:effect/b's own DAD", "effect: DAD", True, lambda stage: not stage.rejected(), b.ip6 != ABSENT.ip6)
     if not world.routed:
         advertisement = to_group(gw, gw.ll, ALL_NODES) / ra(gw.mac)
         yield Effect(
@@ -89,6 +89,7 @@ def _exchanges(world: World) -> Iterator[Effect]:
 def _neighbour(world: World) -> Iterator[Effect]:
     """What guest a does to guest b, over the bridge alone."""
     a, b, gw = world.guest("a"), world.guest("b"), world.gw
+    has6 = ABSENT.ip6 not in (a.ip6, b.ip6)
     to_b = (b.mac, b.ip4)
     fake = (a.mac, gw.ip4)
 
@@ -115,6 +116,7 @@ def _neighbour(world: World) -> Iterator[Effect]:
             "effect: NDP cache",
             False,
             lambda stage: stage.poisoned("b", gw.ll, gw.mac, *frames),
+            has6,
         )
 
     spoof = na(gw.ll, a.mac, router=1)
@@ -131,34 +133,37 @@ def _neighbour(world: World) -> Iterator[Effect]:
 
     def route(name: str, sent: Packet | bytes) -> Effect:
         attempt: Callable[[Stage], bool] = lambda stage: stage.advertised("a", a.ll, sent)  # noqa: E731
-        return Effect(f"bad:effect/default route, {name}", "effect: RA", False, attempt)
+        return Effect(f"bad:effect/default route, {name}", "effect: RA", False, attempt, has6)
 
     plain = bytes(everybody / ra(a.mac))
     yield route("RA", plain)
     yield route("RA behind destination options", behind(everybody, ra(a.mac), "destination options"))
     yield route("RA with priority tag", plain[:12] + b"\x81\0\0\0" + plain[12:])
-    collision = to_group(a, "::", solicited_node(SECOND6)) / ns(SECOND6)
-    for name, packet in (("NS", collision), ("NA", everybody / na(SECOND6, a.mac))):
+    spare = world.spare6
+    collision = to_group(a, "::", solicited_node(spare)) / ns(spare)
+    for name, packet in (("NS", collision), ("NA", everybody / na(spare, a.mac))):
         yield Effect(
             f"bad:effect/DAD of b fails, {name}",
             "effect: DAD",
             False,
-            lambda stage, packet=packet: stage.rejected(SECOND6, packet),  # type: ignore[misc]
+            lambda stage, packet=packet: stage.rejected(packet),  # type: ignore[misc]
+            has6,
         )
     yield Effect("bad:effect/IPv4 redirect", "effect: redirect", False, _redirected)
-    yield Effect("bad:effect/IPv6 redirect", "effect: redirect", False, _redirected6)
+    yield Effect("bad:effect/IPv6 redirect", "effect: redirect", False, _redirected6, has6)
     yield Effect("bad:effect/offer of a rogue server", "effect: DHCP", False, _offered)
 
 
 def _redirected(stage: Stage) -> bool:
     world = stage.world
     a, b, gw = world.guest("a"), world.guest("b"), world.gw
-    stage.ask("b", "sysctl -qw net.ipv4.conf.all.accept_redirects=1 net.ipv4.conf.eth0.accept_redirects=1")
-    stage.ask("b", f"ip neigh replace {a.ip4} lladdr {a.mac} nud reachable dev eth0")
+    device = stage.topology.device("b")
+    stage.change("b", **{f"net/ipv4/conf/{name}/accept_redirects": 1 for name in ("all", device)})
+    stage.ask("b", f"ip neigh replace {a.ip4} lladdr {a.mac} nud reachable dev {device}")
     # The kernel takes a redirect for an echo reply without asking which socket it belongs to.
-    original = IP(src=b.ip4, dst=world.outside4) / ICMP(type=0) / Raw(bytes(8))
+    original = IP(src=b.ip4, dst=world.ext.ip4) / ICMP(type=0) / Raw(bytes(8))
     stage.send("a", eth(a, b) / IP(src=gw.ip4, dst=b.ip4) / ICMP(type=5, code=1, gw=a.ip4) / original)
-    found = stage.ask("b", f"ip -4 route get {world.outside4}")
+    found = stage.ask("b", f"ip -4 route get {world.ext.ip4}")
     stage.ask("b", "ip route flush cache")
     return f"via {a.ip4} " in found
 
@@ -166,18 +171,23 @@ def _redirected(stage: Stage) -> bool:
 def _redirected6(stage: Stage) -> bool:
     world = stage.world
     a, b, gw = world.guest("a"), world.guest("b"), world.gw
-    stage.ask("b", "sysctl -qw net.ipv6.conf.all.accept_redirects=1 net.ipv6.conf.eth0.accept_redirects=1")
-    message = ICMPv6ND_Redirect(tgt=a.ll, dst=world.outside6) / ICMPv6NDOptDstLLAddr(lladdr=a.mac)
+    device = stage.topology.device("b")
+    stage.change("b", **{f"net/ipv6/conf/{name}/accept_redirects": 1 for name in ("all", device)})
+    # A redirect counts if it comes from the router that is in use, by its link-local address.
+    route = f"{world.ext.ip6} via {gw.ll} dev {device}"
+    stage.ask("b", f"ip -6 route add {route}")
+    message = ICMPv6ND_Redirect(tgt=a.ll, dst=world.ext.ip6) / ICMPv6NDOptDstLLAddr(lladdr=a.mac)
     stage.send("a", to_one(a, gw.ll, b, b.ip6) / message)
-    found = stage.ask("b", f"ip -6 route get {world.outside6}")
+    found = stage.ask("b", f"ip -6 route get {world.ext.ip6}")
     stage.ask("b", "ip -6 route flush cache")
+    stage.ask("b", f"ip -6 route del {route}")
     return f"via {a.ll} " in found
 
 
 def _offered(stage: Stage) -> bool:
     a, b = stage.world.guest("a"), stage.world.guest("b")
     with stage.topology.udp_socket("b", ANY4, 68) as client:
-        stage.send("a", server(a, a.ip4, bootp("offer", b.mac, 2, yiaddr="192.0.2.150")))
+        stage.send("a", server(a, a.ip4, bootp("offer", b.mac, 2, yiaddr=stage.world.nobody[0].ip4)))
         try:
             return MARK in client.recv(2000)
         except BlockingIOError:
@@ -205,6 +215,7 @@ def _hypervisor(world: World) -> Iterator[Effect]:
         "effect: hypervisor",
         False,
         lambda stage: stage.poisoned("host", b.ip6, b.mac, advertisement),
+        b.ip6 != ABSENT.ip6,
     )
 
     def spoofed(stage: Stage) -> bool:
@@ -235,19 +246,20 @@ def _bridge(world: World) -> Iterator[Effect]:
             f"bad:effect/b's FDB entry, {name}",
             "effect: FDB theft",
             False,
-            lambda stage, data=data: stage.stolen(b.mac, "vif2.0", data),  # type: ignore[misc]
+            lambda stage, data=data: stage.stolen(b.mac, world.vifs["b"].name, data),  # type: ignore[misc]
         )
-    others = [("virtual MAC of r", VIRTUAL_MAC, "vif4.0")]
+    others = [("virtual MAC of r", world.virtual(4).mac, world.vifs["r"].name if "r" in world.vifs else "")]
     if world.kind == FLAT:
-        others.append(("gateway's", gw.mac, "peth0"))
+        others.append(("gateway's", gw.mac, world.scene.uplinks[0]))
     for name, mac, port in others:
-        for how, target, number in (("broadcast", _BROADCAST, 0x0806), ("LLDP", _LLDP_GROUP, 0x88CC)):
+        for how, target, number in (("broadcast", BROADCAST, 0x0806), ("LLDP", _LLDP_GROUP, 0x88CC)):
             data = frame(mac, target, number, MARK)
             yield Effect(
                 f"bad:effect/FDB entry, {name}, {how}",
                 "effect: FDB theft",
                 False,
                 lambda stage, mac=mac, port=port, data=data: stage.stolen(mac, port, data),  # type: ignore[misc]
+                mac != ABSENT.mac,
             )
     yield Effect("bad:effect/FDB filled with made-up MACs", "effect: FDB filled", False, _filled)
     yield Effect("bad:effect/a reads b's unicast after b's entry is gone", "effect: sniffing", False, _overheard)
@@ -258,21 +270,21 @@ def _filled(stage: Stage) -> bool:
     # One half over a path that netfilter sees, one half over the one that it does not.
     for number in range(100):
         mac = f"02:77:00:00:00:{number:02x}"
-        target, kind = ((_BROADCAST, 0x0800), (_LLDP_GROUP, 0x88CC))[number % 2]
+        target, kind = ((BROADCAST, 0x0800), (_LLDP_GROUP, 0x88CC))[number % 2]
         stage.wire.send("a", frame(mac, target, kind, MARK))
-    time.sleep(0.05)
-    return len(stage.entries("^02:77:00:00:00:.* vif1.0 ")) > 0
+    stage.wire.settle()
+    return len(stage.entries(f"^02:77:00:00:00:.* {re.escape(stage.world.vifs['a'].name)} ")) > 0
 
 
 def _overheard(stage: Stage) -> bool:
     world = stage.world
-    b = world.guest("b")
+    b, port = world.guest("b"), world.vifs["b"].name
     sender, source = ("host", world.host) if world.routed else ("ext", world.gw)
     for _turn in range(3):
         entry = stage.entries(f"^{b.mac} ")
         if entry and not any("static" in line or "permanent" in line for line in entry):
-            stage.try_("host", f"bridge fdb del {b.mac} dev vif2.0 master")
-        stage.wire.collect(0.02)
+            stage.try_("host", f"bridge fdb del {b.mac} dev {port} master")
+        stage.wire.collect()
         stage.send(sender, eth(source, b) / IP(src=source.ip4, dst=b.ip4) / udp())
         count = stage.count("a", MARK)
         stage.wire.refresh()
@@ -285,8 +297,8 @@ def _storm(stage: Stage) -> bool:
     """Whether more than half of 3,000 broadcasts that are sent at once arrive."""
     a = stage.world.guest("a")
     receiver = "host" if stage.world.kind == ISOLATED else "b"
-    storm = bytes(arp(REQUEST, (a.mac, a.ip4), (_ZERO, "192.0.2.30"))) + MARK
-    stage.wire.collect(0.02)
+    storm = bytes(arp(REQUEST, (a.mac, a.ip4), (_ZERO, stage.world.nobody[0].ip4))) + MARK
+    stage.wire.collect()
     stage.wire.send("a", *[storm] * _MANY)
     return stage.count(receiver, MARK) > _MANY // 2
 
@@ -294,10 +306,16 @@ def _storm(stage: Stage) -> bool:
 def _root(stage: Stage) -> bool:
     world = stage.world
     a = world.guest("a")
+    before = stage.ask("host", f"ip -d link show {world.bridge}")
     stage.ask("host", f"ip link set {world.bridge} type bridge stp_state 1")
     stage.send("a", length(a.mac, BRIDGE_GROUP, bpdu(a.mac)))
-    time.sleep(0.05)
     # 0: the bridge is the root itself.
     found = stage.ask("host", f"ip -d link show {world.bridge}")
     stage.ask("host", f"ip link set {world.bridge} type bridge stp_state 0")
+    # With STP, the shortest delay is two seconds.
+    delay = re.findall(r" forward_delay (\d+) ", before)[0]
+    stage.ask("host", f"ip link set {world.bridge} type bridge forward_delay {delay}")
+    # A port with a guard against BPDU is disabled now; without one, the bridge believes what it heard.
+    for state in ("down", "up"):
+        stage.ask("host", f"ip link set {world.vifs['a'].name} {state}")
     return " root_port 0 " not in found

@@ -25,8 +25,6 @@ from ansible_collections.plainlinux.vpc.tests.attacks.world import (
     BROADCAST,
     FLOODED_MAC,
     UNKNOWN_MAC,
-    VIRTUAL4,
-    VIRTUAL_MAC,
     Station,
 )
 from scapy.layers.hsrp import HSRP
@@ -71,7 +69,7 @@ def _ipv4(book: Book) -> None:
     a, b, c, gw, host, ext = (*map(world.guest, "abc"), world.gw, world.host, world.ext)
     klass = "IPv4 source"
     book.attack(klass, "b's to gateway", ip(a, b.ip4, gw))
-    book.attack(klass, "nobody's to outside", ip(a, "192.0.2.200", ext))
+    book.attack(klass, "nobody's to outside", ip(a, world.nobody[0].ip4, ext))
     book.attack(klass, "foreign to outside", ip(a, "203.0.113.5", ext))
     book.attack(klass, "outside's to b", ip(a, ext.ip4, b))
     book.attack(klass, "gateway's to b", ip(a, gw.ip4, b))
@@ -79,13 +77,14 @@ def _ipv4(book: Book) -> None:
     book.attack(klass, "b's to hypervisor", ip(a, b.ip4, host))
     book.attack(klass, "hypervisor's to b", ip(a, host.ip4, b))
     book.attack(klass, "c's to b over the hypervisor", ip(a, c.ip4, host, b.ip4))
-    for address in ("127.0.0.1", ANY4, "255.255.255.255", "224.0.0.1", "169.254.1.1", "192.0.2.255"):
-        book.attack(klass, f"{address} to b", ip(a, address, b))
-        book.attack(klass, f"{address} to hypervisor", ip(a, address, host))
+    special = {text: text for text in ("127.0.0.1", ANY4, "255.255.255.255", "224.0.0.1", "169.254.1.1")}
+    for name, address in {**special, "broadcast address": world.broadcast4}.items():
+        book.attack(klass, f"{name} to b", ip(a, address, b))
+        book.attack(klass, f"{name} to hypervisor", ip(a, address, host))
     book.attack(klass, "0.0.0.0 to all", ip(a, ANY4, Station(BROADCAST, "255.255.255.255", "", "")))
-    book.attack(klass, "virtual address to gateway", ip(a, VIRTUAL4, gw))
+    book.attack(klass, "virtual address to gateway", ip(a, world.virtual(4).address, gw))
     book.attack(klass, "TCP as b", eth(a, gw) / IP(src=b.ip4, dst=gw.ip4) / TCP(sport=7, dport=7) / Raw(MARK))
-    echo = eth(a) / IP(src=b.ip4, dst="192.0.2.255") / ICMP() / Raw(MARK)
+    echo = eth(a) / IP(src=b.ip4, dst=world.broadcast4) / ICMP() / Raw(MARK)
     book.attack(klass, "broadcast echo request as b", echo)
     route = IPOption_LSRR(routers=[gw.ip4])
     book.attack(klass, "as b with a source route", eth(a, gw) / IP(src=b.ip4, dst=gw.ip4, options=[route]) / udp())
@@ -114,14 +113,15 @@ def _ipv6(book: Book) -> None:
     a, b, c, gw, host, ext = (*map(world.guest, "abc"), world.gw, world.host, world.ext)
     klass = "IPv6 source"
     book.attack(klass, "b's to gateway", ip6(a, b.ip6, gw))
-    book.attack(klass, "nobody's to outside", ip6(a, "2001:db8:1::200", ext))
+    book.attack(klass, "nobody's to outside", ip6(a, world.nobody[0].ip6, ext))
     book.attack(klass, "foreign to outside", ip6(a, "2001:db8:9::1", ext))
     book.attack(klass, "outside's to b", ip6(a, ext.ip6, b))
     book.attack(klass, "gateway's link-local to b", ip6(a, gw.ll, b, b.ll))
     book.attack(klass, "b's to hypervisor", ip6(a, b.ip6, host, host.ll))
-    for address in ("::", "::1", "ff02::1", "::ffff:192.0.2.20", "fe80::1234"):
-        book.attack(klass, f"{address} to gateway", ip6(a, address, gw, gw.ll))
-        book.attack(klass, f"{address} to b", ip6(a, address, b))
+    special = {text: text for text in ("::", "::1", "ff02::1", "fe80::1234")}
+    for name, address in {**special, "mapped IPv4": f"::ffff:{b.ip4}"}.items():
+        book.attack(klass, f"{name} to gateway", ip6(a, address, gw, gw.ll))
+        book.attack(klass, f"{name} to b", ip6(a, address, b))
     headers = eth(a, gw) / IPv6(src=b.ip6, dst=ext.ip6)
     pad = [PadN(optdata=b"\0" * 4)]
     for name, extension in (
@@ -135,7 +135,7 @@ def _ipv6(book: Book) -> None:
 
     klass = "no address in the family"
     book.attack(klass, "link-local to gateway", ip6(c, c.ll, gw, gw.ll), sender="c")
-    book.attack(klass, "made-up to outside", ip6(c, "2001:db8:1::30", ext), sender="c")
+    book.attack(klass, "made-up to outside", ip6(c, world.nobody[0].ip6, ext), sender="c")
     book.attack(klass, "NS", to_group(c, c.ll, solicited_node(gw.ll)) / ns(gw.ll, c.mac), sender="c")
     book.attack(klass, "NA", to_group(c, c.ll, ALL_NODES) / na(c.ll, c.mac), sender="c")
     book.attack(klass, "DAD", to_group(c, "::", solicited_node(c.ll)) / ns(c.ll), sender="c")
@@ -163,15 +163,16 @@ def _mac(book: Book) -> None:
         "b's, discover with own chaddr",
         eth(b.mac) / IP(src=ANY4, dst="255.255.255.255") / UDP(sport=68, dport=67) / bootp("discover", a.mac),
     )
-    book.attack(klass, "virtual router's", arp(REQUEST, (VIRTUAL_MAC, VIRTUAL4), (_ZERO, VIRTUAL4)))
-    book.attack(
-        klass, "unknown, of a role", eth(UNKNOWN_MAC, gw) / IP(src="192.0.2.40", dst=gw.ip4) / udp(), sender="r"
-    )
+    virtual = world.virtual(4)
+    book.attack(klass, "virtual router's", arp(REQUEST, (virtual.mac, virtual.address), (_ZERO, virtual.address)))
+    own = world.guest("r").ip4
+    book.attack(klass, "unknown, of a role", eth(UNKNOWN_MAC, gw) / IP(src=own, dst=gw.ip4) / udp(), sender="r")
 
 
-def vrrp(source: str, address: str) -> Packet:
+def vrrp(source: str, address: str, virtual: str) -> Packet:
+    """An advertisement of a virtual router; source: MAC, address: of the sender."""
     headers = eth(source, "01:00:5e:00:00:12") / IP(src=address, dst="224.0.0.18", ttl=255, proto=112)
-    return headers / VRRP(vrid=7, priority=250, ipcount=1, addrlist=[VIRTUAL4])
+    return headers / VRRP(vrid=7, priority=250, ipcount=1, addrlist=[virtual])
 
 
 def vrrp6(source: str, address: str, virtual: str) -> Packet:
@@ -182,14 +183,15 @@ def vrrp6(source: str, address: str, virtual: str) -> Packet:
 
 def _virtual_routers(book: Book) -> None:
     world = book.world
-    a, gw = world.guest("a"), world.gw
+    a, r, gw = world.guest("a"), world.guest("r"), world.gw
     klass = "VRRP, HSRP"
-    book.attack(klass, "VRRP of own", vrrp(a.mac, a.ip4))
-    book.attack(klass, "VRRP as r", vrrp(VIRTUAL_MAC, "192.0.2.40"))
-    book.attack(klass, "VRRP as gateway", vrrp(a.mac, gw.ip4))
+    book.attack(klass, "VRRP of own", vrrp(a.mac, a.ip4, gw.ip4))
+    virtual = world.virtual(4)
+    book.attack(klass, "VRRP as r", vrrp(virtual.mac, r.ip4, virtual.address))
+    book.attack(klass, "VRRP as gateway", vrrp(a.mac, gw.ip4, gw.ip4))
     book.attack(klass, "VRRPv3 over IPv6", vrrp6(a.mac, a.ll, gw.ll))
     # As VRRP version 2 did where it was authenticated.
-    plain = vrrp(a.mac, a.ip4)
+    plain = vrrp(a.mac, a.ip4, gw.ip4)
     sealed = plain[IP].copy()
     sealed.proto = 51
     sealed.payload = Raw(authentication(112) + bytes(plain)[34:])
@@ -212,8 +214,12 @@ def _sniffing(book: Book) -> None:
     if not world.routed:
         sources.append(("ext", gw))
     for sender, source in sources:
+        # The port of r, who has several MAC addresses, gets what is flooded, whatever its settings are.
+        everybody = {"a", "r"}
         lost = eth(source, FLOODED_MAC) / IP(src=source.ip4, dst=b.ip4) / udp()
-        book.attack(klass, f"flooded unicast of {sender}", lost, sender=sender, seen={"a"})
+        book.attack(klass, f"flooded unicast of {sender}", lost, sender=sender, seen=everybody)
+        answer = arp(REPLY, (source.mac, source.ip4), (FLOODED_MAC, b.ip4), FLOODED_MAC)
+        book.attack(klass, f"flooded ARP of {sender}", answer, sender=sender, seen=everybody)
         # A sender whose neighbour table is old, or was poisoned.
         wrong = eth(source, a) / IP(src=source.ip4, dst=b.ip4) / udp()
         book.attack(klass, f"b's packet of {sender} in a frame for a", wrong, sender=sender)
@@ -221,7 +227,7 @@ def _sniffing(book: Book) -> None:
             wrong6 = eth(source, a) / IPv6(src=source.ip6, dst=b.ip6) / udp()
             book.attack(klass, f"b's IPv6 packet of {sender} in a frame for a", wrong6, sender=sender)
             lost6 = eth(source, FLOODED_MAC) / IPv6(src=source.ip6, dst=b.ip6) / udp()
-            book.attack(klass, f"flooded IPv6 unicast of {sender}", lost6, sender=sender, seen={"a"})
+            book.attack(klass, f"flooded IPv6 unicast of {sender}", lost6, sender=sender, seen=everybody)
 
 
 def _stranger(book: Book) -> None:
@@ -256,11 +262,11 @@ def _stranger(book: Book) -> None:
 def _uplink(book: Book) -> None:
     """Somebody behind the uplink takes a local guest's address."""
     world = book.world
-    b, c, gw, host = world.guest("b"), world.guest("c"), world.gw, world.host
+    a, b, c, gw, host = (*map(world.guest, "abc"), world.gw, world.host)
     klass = "spoofing behind the uplink"
     book.attack(klass, "b's MAC to c", eth(b.mac, c) / IP(src=gw.ip4, dst=c.ip4) / udp(), sender="ext", seen={"c"})
     everyone = {"c", "host"}
-    own = (b.mac, "192.0.2.3")
+    own = (b.mac, world.nobody[0].ip4)
     book.attack(klass, "b's MAC, ARP to all", arp(REQUEST, own, (_ZERO, c.ip4)), sender="ext", seen=everyone)
     book.attack(klass, "b's address to c", ip(gw, b.ip4, c), sender="ext")
     book.attack(klass, "b's address to hypervisor", ip(gw, b.ip4, host), sender="ext")
@@ -269,10 +275,9 @@ def _uplink(book: Book) -> None:
     forged = arp(REPLY, (b.mac, b.ip4), (c.mac, c.ip4), c.mac, header=gw.mac)
     book.attack(klass, "ARP body of b in a frame of its own", forged, sender="ext")
     book.attack(klass, "IPv6 as b to hypervisor", ip6(gw, b.ip6, host), sender="ext")
-    book.attack(klass, "IPv6 as a to b", ip6(gw, "2001:db8:1::10", b), sender="ext")
+    book.attack(klass, "IPv6 as a to b", ip6(gw, a.ip6, b), sender="ext")
     book.attack(klass, "NA for b's address", to_group(gw, gw.ll, ALL_NODES) / na(b.ip6, gw.mac), sender="ext")
-    address = "2001:db8:1::10"
-    spoof = to_one(gw, address, b, b.ip6) / ns(b.ip6, gw.mac)
+    spoof = to_one(gw, a.ip6, b, b.ip6) / ns(b.ip6, gw.mac)
     book.attack(klass, "NS as a to b", spoof, sender="ext")
     taken = to_group(gw, "::", solicited_node(b.ip6)) / ns(b.ip6)
     book.attack(klass, "DAD for b's address", taken, sender="ext", seen={"b"})
@@ -280,6 +285,7 @@ def _uplink(book: Book) -> None:
     book.attack(klass, "ARP reply for b, priority tag", tagged(plain, b"\x81\0\0\0"), sender="ext")
     plain = bytes(ip(gw, b.ip4, host))
     book.attack(klass, "b's address to hypervisor, priority tag", tagged(plain, b"\x81\0\0\0"), sender="ext")
-    book.attack(klass, "b's link-local to a", ip6(gw, b.ll, world.guest("a")), sender="ext")
+    book.attack(klass, "b's link-local to a", ip6(gw, b.ll, a), sender="ext")
     book.attack(klass, "NA for b's link-local", to_group(gw, gw.ll, ALL_NODES) / na(b.ll, gw.mac), sender="ext")
-    book.attack(klass, "virtual MAC of r", eth(VIRTUAL_MAC, c) / IP(src=gw.ip4, dst=c.ip4) / udp(), sender="ext")
+    virtual = world.virtual(4)
+    book.attack(klass, "virtual MAC of r", eth(virtual.mac, b) / IP(src=gw.ip4, dst=b.ip4) / udp(), sender="ext")

@@ -21,14 +21,7 @@ from ansible_collections.plainlinux.vpc.tests.attacks.nd import (
     to_group,
     to_one,
 )
-from ansible_collections.plainlinux.vpc.tests.attacks.world import (
-    ANY4,
-    VIRTUAL4,
-    VIRTUAL6,
-    VIRTUAL_MAC,
-    VIRTUAL_MAC6,
-    Station,
-)
+from ansible_collections.plainlinux.vpc.tests.attacks.world import ANY4, Station
 from scapy.layers.igmp import IGMP, IGMPv3_MQ, IGMPv3_MR, IGMPv3_MR_Group
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_Timestamp
 from scapy.layers.inet6 import (
@@ -55,9 +48,6 @@ from scapy.layers.inet6 import (
 )
 from scapy.packet import Packet, Raw
 
-SECOND4 = "192.0.2.21"
-SECOND6 = "2001:db8:1::21"
-
 
 def legitimate(book: Book) -> None:
     _ipv4(book)
@@ -70,17 +60,18 @@ def legitimate(book: Book) -> None:
 
 def _ipv4(book: Book) -> None:
     world = book.world
-    a, b, gw, host, ext = (*map(world.guest, "ab"), world.gw, world.host, world.ext)
+    a, b, c, gw, host, ext = (*map(world.guest, "abc"), world.gw, world.host, world.ext)
+    second = world.second.ip4
     out = {"ext"}
     klass = "IPv4"
-    for address in (b.ip4, SECOND4):
+    for name, address in (("first", b.ip4), ("second", second)):
         headers = eth(b, gw) / IP(src=address, dst=ext.ip4)
-        book.legit(klass, f"UDP to outside from {address}", headers / udp(), seen=out)
-        book.legit(klass, f"TCP to outside from {address}", headers / TCP(dport=9) / Raw(MARK), seen=out)
-        book.legit(klass, f"UDP to hypervisor from {address}", eth(b, host) / IP(src=address, dst=host.ip4) / udp())
-        between = eth(b, world.hop("b", "c")) / IP(src=address, dst="192.0.2.30") / udp()
-        book.legit(klass, f"UDP to c from {address}", between, seen={"c"})
-    between = eth(world.guest("c"), world.hop("c", "b")) / IP(src="192.0.2.30", dst=SECOND4) / udp()
+        book.legit(klass, f"UDP to outside from {name}", headers / udp(), seen=out)
+        book.legit(klass, f"TCP to outside from {name}", headers / TCP(dport=9) / Raw(MARK), seen=out)
+        book.legit(klass, f"UDP to hypervisor from {name}", eth(b, host) / IP(src=address, dst=host.ip4) / udp())
+        between = eth(b, world.hop("b", "c")) / IP(src=address, dst=c.ip4) / udp()
+        book.legit(klass, f"UDP to c from {name}", between, seen={"c"})
+    between = eth(c, world.hop("c", "b")) / IP(src=c.ip4, dst=second) / udp()
     book.legit(klass, "UDP of c to b's second", between, sender="c", seen={"b"})
     between = eth(a, world.hop("a", "b")) / IP(src=a.ip4, dst=b.ip4) / udp()
     book.legit(klass, "UDP of a to b", between, sender="a", seen={"b"})
@@ -106,7 +97,7 @@ def _ipv4(book: Book) -> None:
     part = IP(src=b.ip4, dst=ext.ip4, proto=17, frag=64) / ports
     book.legit(klass, "later fragment that looks like DHCP", eth(b, gw) / part, seen=out)
     book.legit(klass, "to all", eth(b) / IP(src=b.ip4, dst="255.255.255.255") / udp())
-    book.legit(klass, "to all of the subnet", eth(b) / IP(src=SECOND4, dst="192.0.2.255") / udp())
+    book.legit(klass, "to all of the subnet", eth(b) / IP(src=second, dst=world.broadcast4) / udp())
     book.legit(klass, "mDNS", eth(b, "01:00:5e:00:00:fb") / IP(src=b.ip4, dst="224.0.0.251") / udp(5353, 5353))
     book.legit(klass, "SSDP", eth(b, "01:00:5e:7f:ff:fa") / IP(src=b.ip4, dst="239.255.255.250") / udp(1900, 1900))
     optional = IP(src=b.ip4, dst=gw.ip4, options=[IPOption_Timestamp()])
@@ -120,14 +111,15 @@ def _ipv6(book: Book) -> None:
     a, b, gw, host, ext = (*map(world.guest, "ab"), world.gw, world.host, world.ext)
     out = {"ext"}
     klass = "IPv6"
-    for address in (b.ip6, SECOND6):
+    second = world.second.ip6
+    for name, address in (("first", b.ip6), ("second", second)):
         headers = eth(b, gw) / IPv6(src=address, dst=ext.ip6)
-        book.legit(klass, f"UDP to outside from {address}", headers / udp(), seen=out)
-        book.legit(klass, f"to hypervisor from {address}", eth(b, host) / IPv6(src=address, dst=host.ip6) / udp())
+        book.legit(klass, f"UDP to outside from {name}", headers / udp(), seen=out)
+        book.legit(klass, f"to hypervisor from {name}", eth(b, host) / IPv6(src=address, dst=host.ip6) / udp())
     book.legit(klass, "link-local to gateway", eth(b, gw) / IPv6(src=b.ll, dst=gw.ll) / udp())
     between = eth(a, world.hop("a", "b")) / IPv6(src=a.ip6, dst=b.ip6) / udp()
     book.legit(klass, "UDP of a to b", between, sender="a", seen={"b"})
-    between = eth(b, world.hop("b", "a")) / IPv6(src=SECOND6, dst=a.ip6) / udp()
+    between = eth(b, world.hop("b", "a")) / IPv6(src=second, dst=a.ip6) / udp()
     book.legit(klass, "UDP of b to a", between, seen={"a"})
     headers = eth(b, gw) / IPv6(src=b.ip6, dst=ext.ip6)
     book.legit(klass, "echo request", headers / ICMPv6EchoRequest() / Raw(MARK), seen=out)
@@ -162,7 +154,7 @@ def _discovery(book: Book) -> None:
     world = book.world
     a, b, gw, host = world.guest("a"), world.guest("b"), world.gw, world.host
     klass = "NDP"
-    for name, address in (("global", b.ip6), ("second", SECOND6), ("link-local", b.ll)):
+    for name, address in (("global", b.ip6), ("second", world.second.ip6), ("link-local", b.ll)):
         book.legit(klass, f"NS from {name}", to_group(b, address, solicited_node(gw.ll)) / ns(gw.ll, b.mac))
         book.legit(klass, f"unicast NS from {name}", to_one(b, address, gw, gw.ll) / ns(gw.ll, b.mac))
         book.legit(klass, f"unicast NS from {name}, no option", to_one(b, address, gw, gw.ll) / ns(gw.ll))
@@ -215,22 +207,22 @@ def _roles(book: Book) -> None:
     book.legit(klass, "IGMPv3 query", igmp(r, r.ip4, "224.0.0.1", IGMPv3_MQ()), sender="r")
     book.legit(klass, "MLDv2 query", mld(r, r.ll, ALL_NODES, ICMPv6MLQuery2()), sender="r")
     book.legit(klass, "MLDv1 query", mld(r, r.ll, ALL_NODES, ICMPv6MLQuery()), sender="r")
+    irdp = ICMP(type=9, code=0) / Raw(b"\x01\x02\x07\x08" + MARK)
+    book.legit(klass, "ICMP router advertisement", eth(r) / IP(src=r.ip4, dst="255.255.255.255") / irdp, sender="r")
     klass = "VRRP"
-    book.legit(klass, "advertisement, own MAC", vrrp(r.mac, r.ip4), sender="r")
-    book.legit(klass, "advertisement, virtual MAC", vrrp(VIRTUAL_MAC, r.ip4), sender="r")
-    book.legit(klass, "version 3 over IPv6", vrrp6(VIRTUAL_MAC6, r.ll, VIRTUAL6), sender="r")
-    virtual: Packet = IP(src=VIRTUAL4, dst=ext.ip4) / udp()
-    book.legit(klass, "traffic from the virtual address", eth(VIRTUAL_MAC, gw) / virtual, sender="r", seen={"ext"})
-    virtual6: Packet = IPv6(src=VIRTUAL6, dst=ext.ip6) / udp()
-    book.legit(klass, "IPv6 from the virtual address", eth(VIRTUAL_MAC6, gw) / virtual6, sender="r", seen={"ext"})
-    book.legit(
-        klass,
-        "NA for the virtual address",
-        to_group(VIRTUAL_MAC6, VIRTUAL6, ALL_NODES) / na(VIRTUAL6, VIRTUAL_MAC6),
-        sender="r",
-    )
+    v4, v6 = world.virtual(4), world.virtual(6)
+    book.legit(klass, "advertisement, own MAC", vrrp(r.mac, r.ip4, v4.address), sender="r")
+    book.legit(klass, "advertisement, virtual MAC", vrrp(v4.mac, r.ip4, v4.address), sender="r")
+    book.legit(klass, "version 3 over IPv6, own MAC", vrrp6(r.mac, r.ll, v6.address), sender="r")
+    book.legit(klass, "version 3 over IPv6", vrrp6(v6.mac, r.ll, v6.address), sender="r")
+    virtual: Packet = IP(src=v4.address, dst=ext.ip4) / udp()
+    book.legit(klass, "traffic from the virtual address", eth(v4.mac, gw) / virtual, sender="r", seen={"ext"})
+    virtual6: Packet = IPv6(src=v6.address, dst=ext.ip6) / udp()
+    book.legit(klass, "IPv6 from the virtual address", eth(v6.mac, gw) / virtual6, sender="r", seen={"ext"})
+    announced = to_group(v6.mac, v6.address, ALL_NODES) / na(v6.address, v6.mac)
+    book.legit(klass, "NA for the virtual address", announced, sender="r")
     for sender, source in (("host", world.host), *(() if world.routed else (("ext", gw),))):
-        inwards = eth(source, VIRTUAL_MAC) / IP(src=source.ip4, dst=VIRTUAL4) / udp()
+        inwards = eth(source, v4.mac) / IP(src=source.ip4, dst=v4.address) / udp()
         book.legit(klass, f"{sender} to the virtual address", inwards, sender=sender)
 
 
@@ -239,10 +231,13 @@ def _inwards(book: Book) -> None:
     world = book.world
     b, c, gw, host, ext = world.guest("b"), world.guest("c"), world.gw, world.host, world.ext
     klass = "hypervisor to guests"
-    for address in (b.ip4, SECOND4):
-        book.legit(klass, f"UDP to {address}", eth(host, b) / IP(src=host.ip4, dst=address) / udp(), sender="host")
-    for address in (b.ip6, SECOND6):
-        book.legit(klass, f"UDP to {address}", eth(host, b) / IPv6(src=host.ip6, dst=address) / udp(), sender="host")
+    addresses4 = (("first", b.ip4), ("second", world.second.ip4))
+    addresses6 = (("first", b.ip6), ("second", world.second.ip6))
+    for name, address in addresses4:
+        book.legit(klass, f"UDP to {name}", eth(host, b) / IP(src=host.ip4, dst=address) / udp(), sender="host")
+    for name, address in addresses6:
+        packet = eth(host, b) / IPv6(src=host.ip6, dst=address) / udp()
+        book.legit(klass, f"IPv6 UDP to {name}", packet, sender="host")
     book.legit(klass, "UDP to c", eth(host, c) / IP(src=host.ip4, dst=c.ip4) / udp(), sender="host")
     book.legit(
         klass,
@@ -253,21 +248,21 @@ def _inwards(book: Book) -> None:
     )
     book.legit(klass, "NA to b", to_one(host, host.ll, b, b.ll) / na(host.ll, host.mac, 1, router=1), sender="host")
     book.legit(klass, "RA to all", to_group(host, host.ll, ALL_NODES) / ra(host.mac), sender="host")
-    book.legit(klass, "broadcast", eth(host) / IP(src=host.ip4, dst="192.0.2.255") / udp(), sender="host")
+    book.legit(klass, "broadcast", eth(host) / IP(src=host.ip4, dst=world.broadcast4) / udp(), sender="host")
 
     klass = "outside to guests"
     # Where the hypervisor routes, the outside reaches it by its own link.
-    target = Station(world.wan_mac, b.ip4, b.ip6, b.ll) if world.routed else b
-    source = world.ext_mac
-    for address in (b.ip4, SECOND4):
+    target = Station(world.scene.wan_mac, b.ip4, b.ip6, b.ll) if world.routed else b
+    source = world.scene.ext_mac
+    for name, address in addresses4:
         headers = eth(source, target) / IP(src=ext.ip4, dst=address)
-        book.legit(klass, f"UDP to {address}", headers / udp(), sender="ext", seen={"b"})
+        book.legit(klass, f"UDP to {name}", headers / udp(), sender="ext", seen={"b"})
         error = ICMP(type=3, code=4) / Raw(bytes(IP(src=address, dst=ext.ip4) / UDP()) + MARK)
         router = eth(source, target) / IP(src="203.0.113.99", dst=address) / error
-        book.legit(klass, f"ICMP error of a router to {address}", router, sender="ext", seen={"b"})
-    for address in (b.ip6, SECOND6):
+        book.legit(klass, f"ICMP error of a router to {name}", router, sender="ext", seen={"b"})
+    for name, address in addresses6:
         headers = eth(source, target) / IPv6(src=ext.ip6, dst=address)
-        book.legit(klass, f"UDP to {address}", headers / udp(), sender="ext", seen={"b"})
+        book.legit(klass, f"IPv6 UDP to {name}", headers / udp(), sender="ext", seen={"b"})
     headers = eth(source, target) / IP(src=ext.ip4, dst=b.ip4, proto=17, frag=64) / Raw(MARK.ljust(64, b"x"))
     book.legit(klass, "later fragment", headers, sender="ext", seen={"b"})
     first, last = fragments(eth(source, target) / IPv6(src=ext.ip6, dst=b.ip6), udp(size=64), 24)
@@ -276,13 +271,13 @@ def _inwards(book: Book) -> None:
         return
     book.legit(klass, "jumbo", eth(gw, b) / IP(src=ext.ip4, dst=b.ip4) / udp(size=8800), sender="ext")
     book.legit(klass, "RA to all", to_group(gw, gw.ll, ALL_NODES) / ra(gw.mac), sender="ext")
-    book.legit(
-        klass, "NS for b", to_group(gw, gw.ll, solicited_node(SECOND6)) / ns(SECOND6, gw.mac), sender="ext", seen={"b"}
-    )
+    asked = world.second.ip6
+    question = to_group(gw, gw.ll, solicited_node(asked)) / ns(asked, gw.mac)
+    book.legit(klass, "NS for b", question, sender="ext", seen={"b"})
     book.legit(klass, "NA to b", to_one(gw, gw.ll, b, b.ll) / na(gw.ll, gw.mac, 1, router=1), sender="ext")
     book.legit(klass, "gateway's IPv6 to b", eth(gw, b) / IPv6(src=gw.ip6, dst=b.ip6) / udp(), sender="ext")
     book.legit(klass, "to hypervisor", eth(gw, host) / IP(src=ext.ip4, dst=host.ip4) / udp(), sender="ext")
-    book.legit(klass, "broadcast", eth(gw) / IP(src=gw.ip4, dst="192.0.2.255") / udp(), sender="ext")
+    book.legit(klass, "broadcast", eth(gw) / IP(src=gw.ip4, dst=world.broadcast4) / udp(), sender="ext")
     book.legit(klass, "multicast", eth(gw, "01:00:5e:01:02:04") / IP(src=gw.ip4, dst="239.1.2.4") / udp(), sender="ext")
     book.legit(
         klass,
@@ -292,5 +287,5 @@ def _inwards(book: Book) -> None:
     )
     book.legit(klass, "IGMP query", igmp(gw, gw.ip4, "224.0.0.1", IGMPv3_MQ()), sender="ext")
     book.legit(klass, "MLD query", mld(gw, gw.ll, ALL_NODES, ICMPv6MLQuery2()), sender="ext")
-    upstream = vrrp("00:00:5e:00:01:01", gw.ip4)
+    upstream = vrrp("00:00:5e:00:01:01", gw.ip4, gw.ip4)
     book.legit(klass, "VRRP of upstream routers", upstream, sender="ext")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ansible_collections.plainlinux.vpc.tests.attacks.case import Book, eth
-from ansible_collections.plainlinux.vpc.tests.attacks.world import ANY4, VIRTUAL6, Station
+from ansible_collections.plainlinux.vpc.tests.attacks.world import ANY4, Station
 from scapy.layers.igmp import IGMP, IGMPv3_MQ
 from scapy.layers.inet import ICMP, IP, UDP, IPOption_Router_Alert
 from scapy.layers.inet6 import (
@@ -40,6 +40,8 @@ ALL_NODES = "ff02::1"
 ALL_ROUTERS = "ff02::2"
 # An option that receivers have to skip when they do not know it. They refuse long padding.
 SKIPPED_OPTION = 0x1E
+# What false routers advertise.
+ADVERTISED = "2001:db8:bad::/64"
 
 
 def multicast_mac(address: str) -> str:
@@ -76,7 +78,7 @@ def ns(target: str, mac: str | None = None) -> Packet:
 
 def ra(mac: str, lifetime: int = 1800) -> Packet:
     message: Packet = ICMPv6ND_RA(routerlifetime=lifetime) / ICMPv6NDOptSrcLLAddr(lladdr=mac)
-    return message / ICMPv6NDOptPrefixInfo(prefix="2001:db8:bad::", prefixlen=64, L=1, A=1)
+    return message / ICMPv6NDOptPrefixInfo(prefix=ADVERTISED.partition("/")[0], prefixlen=64, L=1, A=1)
 
 
 def authentication(number: int) -> bytes:
@@ -146,9 +148,9 @@ def _advertisements(book: Book) -> None:
     book.attack(klass, "gateway's to all", everybody / spoof)
     book.attack(klass, "gateway's to all, solicited", everybody / na(gw.ll, a.mac, 1))
     book.attack(klass, "b's to gateway", router / na(b.ip6, a.mac))
-    book.attack(klass, "b's second to hypervisor", to_one(a, a.ll, host, host.ll) / na("2001:db8:1::21", a.mac))
+    book.attack(klass, "b's second to hypervisor", to_one(a, a.ll, host, host.ll) / na(world.second.ip6, a.mac))
     book.attack(klass, "b's without option", router / na(b.ip6, None))
-    book.attack(klass, "virtual address to all", everybody / na(VIRTUAL6, a.mac))
+    book.attack(klass, "virtual address to all", everybody / na(world.virtual(6).address, a.mac))
     # Filters that know addresses, but do not look inside, pass these.
     book.attack(klass, "b's from own global address", to_one(a, a.ip6, gw, gw.ll) / na(b.ip6, a.mac))
     book.attack(klass, "gateway's to b's global address", to_one(a, a.ip6, b, b.ip6) / spoof)
@@ -197,7 +199,7 @@ def _solicitations(book: Book) -> None:
     )
 
     klass = "DAD collision"
-    for name, address in (("b's", b.ip6), ("b's second", "2001:db8:1::21"), ("b's link-local", b.ll)):
+    for name, address in (("b's", b.ip6), ("b's second", world.second.ip6), ("b's link-local", b.ll)):
         book.attack(klass, f"NS for {name}", to_group(a, "::", solicited_node(address)) / ns(address))
     book.attack(klass, "NS for gateway's", to_group(a, "::", solicited_node(gw.ll)) / ns(gw.ll))
     book.attack(klass, "NA for b's", to_group(a, a.ll, ALL_NODES) / na(b.ip6, a.mac, 0, 1))
@@ -228,13 +230,13 @@ def _redirects(book: Book) -> None:
     world = book.world
     a, b, gw = world.guest("a"), world.guest("b"), world.gw
     klass = "redirect"
-    original = IP(src=b.ip4, dst=world.outside4) / UDP(sport=1, dport=2)
+    original = IP(src=b.ip4, dst=world.ext.ip4) / UDP(sport=1, dport=2)
     message = ICMP(type=5, code=1, gw=a.ip4) / original
     for name, target in (("b", b), ("gateway", gw)):
         source = gw.ip4 if name == "b" else a.ip4
         book.attack(klass, f"IPv4 to {name}", eth(a, target) / IP(src=source, dst=target.ip4) / message)
     book.attack(klass, "IPv4 own to b", eth(a, b) / IP(src=a.ip4, dst=b.ip4) / message)
-    message6 = ICMPv6ND_Redirect(tgt=a.ll, dst=world.outside6) / ICMPv6NDOptDstLLAddr(lladdr=a.mac)
+    message6 = ICMPv6ND_Redirect(tgt=a.ll, dst=world.ext.ip6) / ICMPv6NDOptDstLLAddr(lladdr=a.mac)
     book.attack(klass, "IPv6 to b", to_one(a, gw.ll, b, b.ip6) / message6)
     book.attack(klass, "IPv6 own to gateway", to_one(a, a.ll, gw, gw.ll) / message6)
     book.attack(klass, "IPv6 own behind header", behind(to_one(a, a.ll, gw, gw.ll), message6, "destination options"))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import Any
 
 ROUTER = "router"
 DHCP_SERVER = "dhcp_server"
@@ -61,26 +60,3 @@ class Policy:
     bridge: str
     uplinks: tuple[str, ...]
     vifs: tuple[Vif, ...]
-
-    def to_instances(self, hypervisor: str = "host1", network: str = "net1") -> list[dict[str, Any]]:
-        """The same as vpc_instances of an inventory; the first address of a family is the guest's main one."""
-        return [
-            {
-                "name": vif.guest,
-                "hypervisor": hypervisor,
-                "interfaces": [
-                    {
-                        "network": network,
-                        "bridge": self.bridge,
-                        "vif": vif.name,
-                        "mac": vif.mac,
-                        "address": vif.addresses4[0] if vif.addresses4 else None,
-                        "address6": vif.addresses6[0] if vif.addresses6 else None,
-                        "extra_addresses": [*vif.addresses4[1:], *vif.addresses6[1:]],
-                        "extra_pairs": [{"mac": pair.mac, "address": pair.address} for pair in vif.pairs],
-                        "roles": sorted(vif.roles),
-                    }
-                ],
-            }
-            for vif in self.vifs
-        ]

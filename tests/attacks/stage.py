@@ -10,36 +10,39 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ansible_collections.plainlinux.vpc.tests.attacks.topology import Topology
+from ansible_collections.plainlinux.vpc.tests.attacks.namespaces import Namespaces
+from ansible_collections.plainlinux.vpc.tests.attacks.nd import ADVERTISED
 from ansible_collections.plainlinux.vpc.tests.attacks.wire import Wire
 from ansible_collections.plainlinux.vpc.tests.attacks.world import World
 from scapy.packet import Packet
 
-# Seconds in which a stack has dealt with a frame.
-_SETTLE = 0.01
 # Seconds for which a new entry of a neighbour table is not replaced: one tick of the kernel.
 _LOCK = 0.02
 # Times that an attack is tried which a chance frame of the victim undoes.
 _TRIES = 3
+# Seconds until duplicate address detection has ended, however busy the machine is.
+_DETECTION = 20.0
 
 
 @dataclass(frozen=True)
 class Effect:
     """Something that happens, or not, on a real stack.
 
-    attempt: True if it happened: bad for an attack, good for a legitimate exchange.
+    attempt: True if it happened: bad for an attack, good for a legitimate exchange. possible: whether this world has
+    all that it needs.
     """
 
     id: str
     klass: str
     legit: bool
     attempt: Callable[[Stage], bool]
+    possible: bool = True
 
 
 class Stage:
     """What effects use: the wire, and questions to the stacks of guests, hypervisor and bridge."""
 
-    def __init__(self, topology: Topology, wire: Wire) -> None:
+    def __init__(self, topology: Namespaces, wire: Wire) -> None:
         self.topology = topology
         self.wire = wire
 
@@ -48,13 +51,17 @@ class Stage:
         return self.topology.world
 
     def send(self, sender: str, *frames: Packet | bytes) -> None:
-        """Send frames and give the receiver's stack time to read them."""
+        """Send frames and wait until the receivers' stacks have read them."""
         self.wire.send(sender, *(bytes(frame) for frame in frames))
-        time.sleep(_SETTLE)
+        self.wire.settle()
 
     def ask(self, name: str, command: str) -> str:
         """Standard output of a command in the namespace of host, ext or a guest."""
         return self.topology.run(*command.split(), inside=name)
+
+    def change(self, name: str, **settings: int) -> None:
+        """Set sysctls, written with slashes, in the namespace of host, ext or a guest."""
+        self.topology.change(name, settings)
 
     def try_(self, name: str, command: str) -> None:
         """Run a command of which nobody cares whether it fails."""
@@ -93,39 +100,49 @@ class Stage:
 
     def advertised(self, sender: str, router: str, frame: Packet | bytes) -> bool:
         """Whether a router advertisement gives b a default route via the router."""
-        default = f"via {self.world.gw.ll} dev eth0"
-        self.ask("b", f"ip -6 route del default {default}")
-        self.ask("b", "sysctl -qw net.ipv6.conf.eth0.accept_ra=1")
+        device = self.topology.device("b")
+        defaults = [" ".join(line.split()[:5]) for line in self.ask("b", "ip -6 route show default").splitlines()]
+        for default in defaults:
+            self.ask("b", f"ip -6 route del {default}")
+        self.change("b", **{f"net/ipv6/conf/{device}/accept_ra": 1})
         self.send(sender, frame)
         routes = self.ask("b", "ip -6 route show default proto ra")
-        self.ask("b", "sysctl -qw net.ipv6.conf.eth0.accept_ra=0")
+        self.change("b", **{f"net/ipv6/conf/{device}/accept_ra": 0})
         self.ask("b", "ip -6 route flush proto ra")
-        self.ask("b", f"ip -6 route add default {default}")
-        for address in re.findall(r"inet6 (2001:db8:bad:\S+)", self.ask("b", "ip -6 addr show dev eth0")):
-            self.try_("b", f"ip addr del {address} dev eth0")
+        for default in defaults:
+            self.ask("b", f"ip -6 route add {default}")
+        for address in re.findall(r"inet6 (2001:db8:bad:\S+)", self.ask("b", f"ip -6 addr show dev {device}")):
+            self.try_("b", f"ip addr del {address} dev {device}")
+        self.try_("b", f"ip -6 route flush {ADVERTISED} dev {device}")
         return f"via {router} " in routes
 
-    def rejected(self, address: str, *frames: Packet) -> bool:
-        """Whether duplicate address detection of b's address fails while guest a sends the frames."""
-        length = 128 if self.world.routed else 64
-        settings = "net.ipv6.conf.{0}.accept_dad={1} net.ipv6.conf.eth0.router_solicitation_delay=0"
-        for device in ("all", "eth0"):
-            self.ask("b", "sysctl -qw " + settings.format(device, 1))
-        self.ask("b", "sysctl -qw net.ipv6.neigh.eth0.retrans_time_ms=300")
-        self.ask("b", f"ip addr del {address}/{length} dev eth0")
-        self.ask("b", f"ip addr add {address}/{length} dev eth0")
+    def rejected(self, *frames: Packet) -> bool:
+        """Whether duplicate address detection of b's spare address fails while guest a sends the frames."""
+        device, address = self.topology.device("b"), self.world.spare6
+        found = re.search(rf"inet6 {address}(/\d+) ", self.ask("b", f"ip -6 addr show dev {device}"))
+        length = found.group(1) if found else "/128"
+        detection = {f"net/ipv6/conf/{name}/accept_dad": 1 for name in ("all", device)}
+        self.change("b", **detection)
+        self.change(
+            "b",
+            **{
+                f"net/ipv6/conf/{device}/router_solicitation_delay": 0,
+                f"net/ipv6/neigh/{device}/retrans_time_ms": 300,
+            },
+        )
+        self.ask("b", f"ip addr del {address}{length} dev {device}")
+        self.ask("b", f"ip addr add {address}{length} dev {device}")
         for _turn in range(6):
             self.send("a", *frames)
             time.sleep(0.04)
-        deadline = time.monotonic() + 2
-        while "tentative" in (state := self.ask("b", f"ip -6 addr show dev eth0 to {address}")):
+        deadline = time.monotonic() + _DETECTION
+        while "tentative" in (state := self.ask("b", f"ip -6 addr show dev {device} to {address}")):
             if "dadfailed" in state or time.monotonic() > deadline:
                 break
             time.sleep(0.05)
-        self.ask("b", f"ip addr del {address}/{length} dev eth0")
-        for device in ("all", "eth0"):
-            self.ask("b", "sysctl -qw " + settings.format(device, 0))
-        self.ask("b", f"ip addr add {address}/{length} dev eth0 nodad")
+        self.ask("b", f"ip addr del {address}{length} dev {device}")
+        self.change("b", **dict.fromkeys(detection, 0))
+        self.ask("b", f"ip addr add {address}{length} dev {device} nodad")
         return "tentative" in state
 
 
@@ -133,10 +150,11 @@ def ping(source: str, target: str, *options: str) -> Callable[[Stage], bool]:
     """Whether an echo request of a real stack is answered; neighbours are asked for anew."""
 
     def attempt(stage: Stage) -> bool:
-        for name in ("a", "b", "c", "host", "ext"):
+        for name in (*(name for name in "abc" if name in stage.world.vifs), "host", "ext"):
             stage.ask(name, "ip neigh flush all")
+        zone = f"%{stage.topology.device(source)}" if target.startswith("fe80:") else ""
         return " 0% packet loss" in stage.topology.run(
-            "ping", "-n", "-c1", "-W1", *options, target, inside=source, check=False
+            "ping", "-n", "-c1", "-W1", *options, f"{target}{zone}", inside=source, check=False
         )
 
     return attempt

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.plainlinux.vpc.tests.attacks.case import Case
-from ansible_collections.plainlinux.vpc.tests.attacks.catalogue import catalogue
+from ansible_collections.plainlinux.vpc.tests.attacks.catalogue import written
 from ansible_collections.plainlinux.vpc.tests.attacks.effects import effects
 from ansible_collections.plainlinux.vpc.tests.attacks.guards import Guard
-from ansible_collections.plainlinux.vpc.tests.attacks.stage import Stage
+from ansible_collections.plainlinux.vpc.tests.attacks.namespaces import Namespaces
+from ansible_collections.plainlinux.vpc.tests.attacks.stage import Effect, Stage
 from ansible_collections.plainlinux.vpc.tests.attacks.topology import Topology
 from ansible_collections.plainlinux.vpc.tests.attacks.wire import Wire
 from ansible_collections.plainlinux.vpc.tests.attacks.world import World
@@ -41,10 +42,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Report:
-    """All outcomes of one run. seconds: wall time, with building the topology and installing the guard."""
+    """All outcomes of one run.
+
+    seconds: wall time, with building the topology and installing the guard. left_out: (class, whether legitimate) of
+    each case and effect that needs what this world lacks.
+    """
 
     outcomes: tuple[Outcome, ...]
     seconds: float
+    left_out: tuple[tuple[str, bool], ...] = ()
 
     def count(self, legit: bool, klass: str | None = None) -> tuple[int, int]:
         """(good, all): attacks that were stopped, or legitimate exchanges that worked."""
@@ -65,32 +71,52 @@ class Report:
         """Attacks that did not work, or not everywhere; without a guard there must be none."""
         return [f"{one.id}{one.note}" for one in self.outcomes if not one.legit and not one.whole]
 
+    @property
+    def lost(self) -> list[str]:
+        """Legitimate exchanges that did not work."""
+        return [f"{one.id}{one.note}" for one in self.outcomes if one.legit and not one.good]
+
     def table(self) -> str:
-        """Stopped attacks and working exchanges, class by class."""
+        """Stopped attacks and working exchanges, class by class, and what this world has no actors for."""
         rows = []
         for legit, title in ((False, "attacks stopped"), (True, "legitimate exchanges that work")):
-            good, total = self.count(legit)
-            rows.append((title, good, total))
-            classes = dict.fromkeys(one.klass for one in self.outcomes if one.legit == legit)
-            rows += [(f"  {klass}", *self.count(legit, klass)) for klass in classes]
+            missing = [klass for klass, one in self.left_out if one == legit]
+            rows.append((title, *self.count(legit), len(missing)))
+            classes = dict.fromkeys([*(one.klass for one in self.outcomes if one.legit == legit), *missing])
+            rows += [(f"  {klass}", *self.count(legit, klass), missing.count(klass)) for klass in classes]
         width = max(len(row[0]) for row in rows)
-        return "\n".join(f"{name:{width}}  {good:4} of {total:4}" for name, good, total in rows)
+        return "\n".join(
+            f"{name:{width}}  {good:4} of {total:4}{f'  {missing:3} left out' if missing else ''}"
+            for name, good, total, missing in rows
+        )
 
 
 def run(guard: Guard, world: World) -> Report:
-    """Build the topology, install the guard, try everything, remove the topology.
+    """Build the topology, install the guard, try everything, remove the topology."""
+    start = time.monotonic()
+    with Topology(world) as topology:
+        guard(topology, world.policy)
+        return examine(topology, start)
+
+
+def examine(topology: Namespaces, start: float | None = None) -> Report:
+    """Try everything in namespaces that are there. start: since when it counts, as time.monotonic() gives it.
 
     Legitimate frames go first: without a guard, attacks leave poisoned caches behind.
     """
-    start = time.monotonic()
-    cases = catalogue(world)
-    with Topology(world) as topology, Wire(topology) as wire:
-        guard(topology, world.policy)
+    begun = time.monotonic() if start is None else start
+    book = written(topology.world)
+    cases = list(book.cases.values())
+    every = effects(topology.world)
+    possible = [effect for effect in every if effect.possible]
+    with Wire(topology) as wire:
+        stage = Stage(topology, wire)
         outcomes = _frames(wire, [case for case in cases if case.legit])
-        outcomes += _effects(Stage(topology, wire), True)
+        outcomes += _effects(stage, [effect for effect in possible if effect.legit])
         outcomes += _frames(wire, [case for case in cases if not case.legit])
-        outcomes += _effects(Stage(topology, wire), False)
-    return Report(tuple(outcomes), time.monotonic() - start)
+        outcomes += _effects(stage, [effect for effect in possible if not effect.legit])
+    left_out = [*book.left_out.values(), *((effect.klass, effect.legit) for effect in every if not effect.possible)]
+    return Report(tuple(outcomes), time.monotonic() - begun, tuple(left_out))
 
 
 def _frames(wire: Wire, cases: Sequence[Case]) -> list[Outcome]:
@@ -103,10 +129,9 @@ def _frames(wire: Wire, cases: Sequence[Case]) -> list[Outcome]:
     return outcomes
 
 
-def _effects(stage: Stage, legit: bool) -> list[Outcome]:
+def _effects(stage: Stage, chosen: Iterable[Effect]) -> list[Outcome]:
     outcomes = []
-    for effect in effects(stage.world):
-        if effect.legit == legit:
-            happened = effect.attempt(stage)
-            outcomes.append(Outcome(effect.id, effect.klass, legit, happened, happened))
+    for effect in chosen:
+        happened = effect.attempt(stage)
+        outcomes.append(Outcome(effect.id, effect.klass, effect.legit, happened, happened))
     return outcomes

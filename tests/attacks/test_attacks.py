@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.plainlinux.vpc.tests.attacks.catalogue import catalogue
+from ansible_collections.plainlinux.vpc.tests.attacks.catalogue import catalogue, written
 from ansible_collections.plainlinux.vpc.tests.attacks.effects import effects
 from ansible_collections.plainlinux.vpc.tests.attacks.guards import COMPLETE, load, none, recipe2008
 from ansible_collections.plainlinux.vpc.tests.attacks.suite import Report, run
@@ -36,8 +36,7 @@ def _explain(report: Report) -> str:
 def test_without_a_guard_everything_gets_through(world: World) -> None:
     report = run(none, world)
     assert report.powerless == []
-    assert [line for line in report.bad if line.startswith("ok:")] == []
-    assert report.seconds < 30
+    assert report.lost == []
 
 
 @pytest.mark.parametrize("world", WORLDS, ids=_name)
@@ -45,14 +44,19 @@ def test_without_a_guard_everything_gets_through(world: World) -> None:
 def test_complete_guard(name: str, world: World) -> None:
     report = run(load(name), world)
     assert report.bad == [], _explain(report)
-    assert report.seconds < 30
 
 
 def test_catalogue_is_no_smaller_than_it_was() -> None:
     world = World(FLAT)
-    kinds = [case.legit for case in catalogue(world)] + [effect.legit for effect in effects(world)]
+    kinds = [case.legit for case in catalogue(world)] + [effect.legit for effect in effects(world) if effect.possible]
     assert kinds.count(False) >= ATTACKS
     assert kinds.count(True) >= LEGITIMATE
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_suites_own_worlds_have_all_actors(kind: str) -> None:
+    assert not written(World(kind)).left_out
+    assert all(effect.possible for effect in effects(World(kind)))
 
 
 def test_recipe_of_2008() -> None:

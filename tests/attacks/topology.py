@@ -1,28 +1,20 @@
 # Copyright (c) 2026 plainlinux.vpc authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One hypervisor with a bridge and guests, as network namespaces of this test run, and packet sockets inside them."""
+"""One hypervisor with a bridge and guests, as network namespaces of this test run."""
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from ansible_collections.plainlinux.vpc.tests.attacks.world import FLAT, GUESTS, ISOLATED, STRANGER, World
+from ansible_collections.plainlinux.vpc.tests.attacks.namespaces import Namespaces
+from ansible_collections.plainlinux.vpc.tests.attacks.world import FLAT, ISOLATED, World
 
-_CLONE_NEWNET = 0x40000000
-_ETH_P_ALL = 3
-_SO_RCVBUFFORCE = 33
-_BUFFER = 32 << 20
 _NUMBERS = itertools.count()
-_LIBC = ctypes.CDLL(None, use_errno=True)
-# Before the interfaces are made, which take these defaults: no solicitations, no reverse path filter.
 _QUIET = """
 sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.accept_ra=0 \
     net.ipv6.conf.default.router_solicitations=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
@@ -30,20 +22,7 @@ ip link set lo up
 """
 
 
-@contextmanager
-def _inside(namespace: str) -> Iterator[None]:
-    """This thread is in the namespace: a socket that is made now stays there."""
-    with Path("/proc/thread-self/ns/net").open("rb") as home, Path("/run/netns", namespace).open("rb") as target:
-        if _LIBC.setns(target.fileno(), _CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), f"setns {namespace}")
-        try:
-            yield
-        finally:
-            if _LIBC.setns(home.fileno(), _CLONE_NEWNET) != 0:
-                os._exit(70)  # never go on in the wrong namespace
-
-
-class Topology:
+class Topology(Namespaces):
     """The namespaces of one World. A guard works in `host`, on `world.bridge` and its ports, through run().
 
     Ports: vif1.0 to vif4.0 lead to guests a, b, c and r; vif9.0 to d, who is declared nowhere; peth0 is the uplink.
@@ -51,9 +30,9 @@ class Topology:
     """
 
     def __init__(self, world: World, prefix: str = "atk") -> None:
-        self.world = world
+        super().__init__(world)
         self._prefix = f"{prefix}{os.getpid()}x{next(_NUMBERS)}"
-        self._names = ("host", "ext", *(vif.guest for vif in (*GUESTS, STRANGER)))
+        self._names = ("host", "ext", *world.vifs)
         self.host = self.namespace("host")
         try:
             self._build()
@@ -77,45 +56,9 @@ class Topology:
         """The network namespace of host, ext or a guest."""
         return f"{self._prefix}-{name}"
 
-    def run(self, *command: str, stdin: str | None = None, inside: str = "host", check: bool = True) -> str:
-        """Standard output of a command in one namespace; a failure raises AssertionError with its messages."""
-        done = subprocess.run(
-            ["ip", "netns", "exec", self.namespace(inside), *command],
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "LC_ALL": "C"},
-            check=False,
-        )
-        assert done.returncode == 0 or not check, (inside, command, done.stderr, (stdin or "")[:2000])
-        return done.stdout
-
-    def shell(self, script: str, inside: str = "host") -> str:
-        """Run a POSIX shell script in one namespace."""
-        return self.run("dash", "-eu", "-s", stdin=script, inside=inside)
-
     def device(self, name: str) -> str:
         """Where a sender sends and a receiver listens."""
         return self.world.bridge if name == "host" else "eth0"
-
-    def packet_socket(self, name: str, device: str | None = None, protocol: int = _ETH_P_ALL) -> socket.socket:
-        """A raw packet socket, not blocking, with a large buffer, in the namespace of host, ext or a guest."""
-        with _inside(self.namespace(name)):
-            made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
-        made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
-        made.bind((device or self.device(name), protocol))
-        return made
-
-    def udp_socket(self, name: str, address: str, port: int) -> socket.socket:
-        """A bound UDP socket, not blocking, in the namespace of host, ext or a guest."""
-        with _inside(self.namespace(name)):
-            made = socket.socket(
-                socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
-            )
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        made.bind((address, port))
-        return made
 
     def _build(self) -> None:
         subprocess.run(
@@ -127,7 +70,7 @@ class Topology:
         for name in self._names:
             self.shell(_QUIET, name)
         self.shell("\n".join(self._host_ports()))
-        for vif in (*GUESTS, STRANGER):
+        for vif in self.world.vifs.values():
             self.shell("\n".join(self._guest(vif.guest)), vif.guest)
         self.shell("\n".join(self._outside()), "ext")
         self.shell("\n".join(self._host_addresses()))
@@ -135,22 +78,22 @@ class Topology:
     def _host_ports(self) -> Iterator[str]:
         world = self.world
         bridge = world.bridge
-        yield f"ip link add {bridge} address {world.bridge_mac} mtu 9000 type bridge forward_delay 0 stp_state 0 \
+        yield f"ip link add {bridge} address {world.host.mac} mtu 9000 type bridge forward_delay 0 stp_state 0 \
             mcast_snooping 0"
         switch = int(world.bridge_nf)
         yield f"sysctl -qw net.bridge.bridge-nf-call-iptables={switch} net.bridge.bridge-nf-call-ip6tables={switch} \
             net.bridge.bridge-nf-call-arptables={switch}"
         ports = []
-        for vif in (*GUESTS, STRANGER):
+        for vif in world.vifs.values():
             yield f"ip link add {vif.name} address fe:ff:ff:ff:ff:ff mtu 9000 type veth \
                 peer name eth0 address {vif.mac} mtu 9000 netns {self.namespace(vif.guest)}"
             ports.append(vif.name)
-        peer = f"peer name eth0 address {world.ext_mac} mtu 9000 netns {self.namespace('ext')}"
+        peer = f"peer name eth0 address {world.scene.ext_mac} mtu 9000 netns {self.namespace('ext')}"
         if world.kind == FLAT:
             yield f"ip link add peth0 address fe:ff:ff:ff:ff:ff mtu 9000 type veth {peer}"
             ports.append("peth0")
         else:
-            yield f"ip link add eth0 address {world.wan_mac} mtu 9000 type veth {peer}"
+            yield f"ip link add eth0 address {world.scene.wan_mac} mtu 9000 type veth {peer}"
         for port in ports:
             # As Xen's own scripts do: else each port has a link-local address of the hypervisor.
             yield f"sysctl -qw net.ipv6.conf.{port.replace('.', '/')}.disable_ipv6=1"
@@ -184,7 +127,7 @@ class Topology:
             yield f"ip {family} rule add iif {bridge} lookup 1000 priority 20000"
             for table in ("main", "1000"):
                 yield f"ip {family} route add default via {via} dev eth0 table {table}"
-                for vif in (*GUESTS, STRANGER):
+                for vif in world.vifs.values():
                     own = [*vif.addresses4, *vif.addresses6, *(pair.address for pair in vif.pairs)]
                     for address in own:
                         if (":" in address) == (family == "-6"):
@@ -192,12 +135,13 @@ class Topology:
 
     def _guest(self, name: str) -> Iterator[str]:
         world = self.world
-        vif = {vif.guest: vif for vif in (*GUESTS, STRANGER)}[name]
+        vif = world.vifs[name]
         yield f"sysctl -qw net.ipv6.conf.eth0.disable_ipv6={int(not vif.addresses6)} net.ipv4.neigh.eth0.locktime=0"
         yield "ip link set eth0 up"
         for address in vif.addresses4:
             yield f"ip addr add {address}/24 dev eth0"
-        yield f"ip route add default via {world.gw.ip4}"
+        if vif.addresses4:
+            yield f"ip route add default via {world.gw.ip4}"
         for address in vif.addresses6:
             yield f"ip addr add {address}/{128 if world.routed else 64} dev eth0 nodad"
         if vif.addresses6:
@@ -206,16 +150,16 @@ class Topology:
     def _outside(self) -> Iterator[str]:
         world = self.world
         yield "ip link set eth0 up"
-        yield f"ip addr add {world.outside4}/32 dev lo"
-        yield f"ip addr add {world.outside6}/128 dev lo nodad"
+        yield f"ip addr add {world.ext.ip4}/32 dev lo"
+        yield f"ip addr add {world.ext.ip6}/128 dev lo nodad"
         if world.kind == FLAT:
             yield f"ip addr add {world.gw.ip4}/24 dev eth0"
             yield f"ip addr add {world.gw.ip6}/64 dev eth0 nodad"
             return
         # The router that has the gateway's address, and a guest on another hypervisor.
         yield f"ip addr add {world.gw.ip4}/32 dev lo"
-        yield "ip addr add 192.0.2.120/32 dev lo"
+        yield f"ip addr add {world.scene.remote4}/32 dev lo"
         yield "ip addr add 198.18.0.1/30 dev eth0"
         yield "ip addr add fe80::3/64 dev eth0 nodad"
-        yield "ip route add 192.0.2.0/24 via 198.18.0.2"
-        yield "ip route add 2001:db8:1::/64 via fe80::2 dev eth0"
+        yield f"ip route add {world.scene.network4} via 198.18.0.2"
+        yield f"ip route add {world.scene.network6} via fe80::2 dev eth0"
