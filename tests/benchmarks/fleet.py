@@ -17,6 +17,9 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import P
 
 UNDERLAY = ipaddress.IPv4Address("192.168.60.0")
 ROUTER = "192.168.56.101"
+FLAT = ipaddress.IPv4Address("10.64.0.0")
+FLAT_GATEWAY = FLAT + 0xFFFE
+FLAT6 = ipaddress.IPv6Address("2001:db8::")
 GUESTS_PER_NETWORK = 100
 
 
@@ -72,6 +75,47 @@ def raw(count: int, hypervisors: int, ipv6: bool = True) -> dict[str, Any]:
                 "vpc_backend": "nftables",
             }
             for name, address in hosts(hypervisors).items()
+        },
+    }
+
+
+def flat(count: int, backend: str, bridge: str = "xenbr0", uplink: str = "peth0") -> dict[str, Any]:
+    """The planner's input for one hypervisor whose guests, one address in each family, are on a flat bridge.
+
+    Guest n, from 1 on, has port vif<n>.0, FLAT + n and FLAT6 + n.
+    """
+    return {
+        "vpc_networks": [
+            {
+                "name": "flat",
+                "cidr": f"{FLAT}/16",
+                "gateway": str(FLAT_GATEWAY),
+                "cidr6": f"{FLAT6}/64",
+                "bridge": bridge,
+                "uplinks": [uplink],
+            }
+        ],
+        "vpc_instances": [
+            {
+                "name": f"vm{number}",
+                "hypervisor": "hv0",
+                "network": "flat",
+                "vif": f"vif{number}.0",
+                "address": str(FLAT + number),
+                "address6": str(FLAT6 + number),
+            }
+            for number in range(1, count + 1)
+        ],
+        "vpc_security_groups": [],
+        "vpc_peerings": [],
+        "vpc_vpn_connections": [],
+        "hosts": {
+            "hv0": {
+                "groups": ["hypervisors"],
+                "vpc_underlay_address": str(UNDERLAY),
+                "vpc_underlay_address6": None,
+                "vpc_backend": backend,
+            }
         },
     }
 

@@ -21,8 +21,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:2])
 import planner  # noqa: E402
 import sandbox  # noqa: E402
 
-PARTS = ("planner", "ansible", "routes", "counts")
+PARTS = ("planner", "ansible", "routes", "counts", "antispoof")
 SIZES = (1_000, 10_000, 100_000)
+# On one hypervisor.
+VIFS = (10, 1_000, 4_000)
 
 
 def machine() -> str:
@@ -50,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=PARTS, action="append", help="only this part; may be given again")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement (default 3)")
-    parser.add_argument("--guests", type=int, action="append", help=f"sizes (default {SIZES})")
+    parser.add_argument("--guests", type=int, action="append", help=f"sizes (default {SIZES}, antispoof {VIFS})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, too")
     options = parser.parse_args()
     sizes = options.guests or SIZES
@@ -83,6 +85,15 @@ def main() -> None:
             counted["engine"],
         )
         show("modules", "Modules that site.yml starts on each host (in check mode)", counted["modules"])
+    if "antispoof" in wanted:
+        guard = sandbox.call(HERE / "antispoof.py", str(options.rounds), *map(str, options.guests or VIFS))
+        show("antispoof changes", "Anti-spoofing guard: nft alone, the helper, the engine's runs", guard["changes"])
+        show(
+            "antispoof traffic",
+            "Traffic through a bridge with so many guarded VIFs; ratios to no filter in the same turn",
+            guard["traffic"],
+        )
+        show("antispoof targets", "Targets of the guard", guard["targets"])
     found["load after"] = os.getloadavg()
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
