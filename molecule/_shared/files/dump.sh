@@ -5,8 +5,17 @@
 set -u
 export LC_ALL=C
 
+# An address that is being checked for a duplicate has no route yet.
+n=0
+while [ -n "$(ip -6 -o addr show tentative)" ] && [ "$n" -lt 50 ]; do
+  n=$((n + 1))
+  sleep 0.1
+done
+
 echo "== links"
 ip -d -o link | sed -E 's/^[0-9]+: //; s/@[^:]*:/:/; s/ link-netns(id)? [^ \\]+//; s/[a-z_]+_timer +[0-9.]+//g' | sort
+echo "== forwarding entries that nobody learnt"
+bridge fdb show | grep -E 'static|sticky|permanent' | sort
 echo "== addresses"
 ip -o addr | sed -E 's/^[0-9]+: //; s/ tentative//' | sort
 echo "== rules"
