@@ -9,6 +9,7 @@ Packets are matched by what is allowed; every chain ends in a refusal, so that w
 from __future__ import annotations
 
 MULTICAST = "ether daddr & 01:00:00:00:00:00 == 01:00:00:00:00:00"
+UNICAST = "ether daddr & 01:00:00:00:00:00 != 01:00:00:00:00:00"
 
 # Of the IPv4 flags and fragment offset: all values with offset 0. The rest are later fragments, where what looks like
 # ports is payload, which nft would compare all the same.
@@ -42,7 +43,8 @@ FROM_IPV4 = {
     ),
     # l4proto, unlike the header's protocol, has a value only where the header is well-formed.
     "from_ip4_own": lines(
-        "meta l4proto vmap { 1 : goto from_icmp, 2 : goto from_igmp, 6 : accept, 17 : goto from_udp4,"
+        "meta l4proto 6 accept",
+        "meta l4proto vmap { 1 : goto from_icmp, 2 : goto from_igmp, 17 : goto from_udp4,"
         " 51 : goto from_ah4, 103 : goto from_router, 112 : goto from_vrrp4 }",
         "meta l4proto != { 1, 2, 6, 17, 51, 103, 112 } accept",
         "goto refuse_ipv4",
@@ -98,7 +100,8 @@ FROM_IPV6 = {
     ),
     # l4proto is what follows the extension headers; 59 is nothing, but some read on.
     "from_ip6_own": lines(
-        "meta l4proto vmap { 6 : accept, 17 : goto from_udp6, 51 : goto from_ah6, 58 : goto from_icmp6,"
+        "meta l4proto 6 accept",
+        "meta l4proto vmap { 17 : goto from_udp6, 51 : goto from_ah6, 58 : goto from_icmp6,"
         " 103 : goto from_router, 112 : goto from_vrrp6 }",
         "meta l4proto != { 6, 17, 51, 58, 59, 103, 112 } accept",
         # A later fragment of what starts with an extension header has none.

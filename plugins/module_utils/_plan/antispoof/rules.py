@@ -21,6 +21,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.pac
     FROM_IPV6,
     MULTICAST,
     TO_IP,
+    UNICAST,
     UPLINK_IP,
     lines,
 )
@@ -42,6 +43,13 @@ _ARP = "arp htype 1 arp ptype 0x0800 arp hlen 6 arp plen 4 arp operation"
 # The chain for each family: with backend iptables one for both.
 _BY_TYPE = "ether type vmap {{ 0x0800 : goto {0}_ip4, 0x0806 : goto {0}_arp, 0x86dd : goto {0}_ip6 }}"
 _BY_TYPE_IPTABLES = "ether type vmap {{ 0x0800 : goto {0}_ip, 0x0806 : goto {0}_arp, 0x86dd : goto {0}_ip }}"
+
+# Family, its untagged frames, its word. Not `ether type 0x0800`: before an address, nft takes that for what the address
+# implies, prints it no more, and reads it again as the type behind a VLAN tag. All tags are 0x8100 or more, and the
+# address implies the family.
+_FAMILIES = (("4", "ether type < 0x8100", "ip"), ("6", "ether type 0x86dd-0x86de", "ip6"))
+# A comparison of names is a third of a lookup: more uplinks than these are found by the maps.
+_NAMED_UPLINKS = 3
 
 # A frame from a VIF in the words of each reason, and what people look for in `nft list`.
 REASONS = (
@@ -122,13 +130,14 @@ class Policy:
 def chains(policy: Policy, backend: str = NFTABLES) -> dict[str, str]:
     """Chain name -> text, of all chains."""
     by_type = _BY_TYPE_IPTABLES if backend == IPTABLES else _BY_TYPE
+    sent, delivered = _usual(policy) if backend == NFTABLES else ([], [])
     texts = {
-        "prerouting": _base("prerouting", _ports(policy, "iifname", "ports", "unknown")),
+        "prerouting": _base("prerouting", [*sent, *_ports(policy, "iifname", "ports", "unknown")]),
         # Frames to link-local groups that the bridge keeps for the host come here without passing prerouting.
         "input": _base(
             "input", [f"ether daddr != {_LINK_LOCAL} accept", *_ports(policy, "iifname", "ports", "unknown")]
         ),
-        "postrouting": _base("postrouting", _ports(policy, "oifname", "outs", "delivery")),
+        "postrouting": _base("postrouting", [*delivered, *_ports(policy, "oifname", "outs", "delivery")]),
         # Frames to one station, which are most, are not asked what only those to many are.
         "from_vif": lines(f"{MULTICAST} goto from_vif_to_group", by_type.format("from"), "goto refuse_type"),
         "from_vif_to_group": lines(
@@ -162,6 +171,18 @@ COUNTED = {
 
 def _base(hook: str, rules: list[str]) -> str:
     return lines(f"type filter hook {hook} priority {_PRIORITY}; policy accept;", *rules)
+
+
+def _usual(policy: Policy) -> tuple[list[str], list[str]]:
+    """Rules for what most frames are, sent and delivered: without them the chains behind say the same, later."""
+    uplinks = policy.uplinks[:_NAMED_UPLINKS]
+    sent = [f'iifname "{name}" goto from_uplink' for name in uplinks]
+    delivered = [f'oifname "{name}" accept' for name in uplinks]
+    for family, frames, word in _FAMILIES:
+        own = f"@own{family}"
+        sent.append(f"{frames} {UNICAST} iifname . ether saddr . {word} saddr {own} goto from_ip{family}_own")
+        delivered.append(f"{frames} oifname . ether daddr . {word} daddr {own} accept")
+    return sent, delivered
 
 
 def _ports(policy: Policy, direction: str, ports: str, reason: str) -> list[str]:
@@ -222,6 +243,8 @@ _ARP_CHAINS = {
 _FROM_UPLINK = {
     "from_uplink": lines(
         "ether saddr @local_macs goto refuse_uplink",
+        # Most frames, without the lookup of their type.
+        "ip saddr != @local4 accept",
         "ether type vmap { 0x0800 : goto uplink_ip4, 0x0806 : goto uplink_arp, 0x8100 : goto uplink_tagged,"
         " 0x86dd : goto uplink_ip6, 0x88a8 : goto uplink_tagged }",
         "accept",
