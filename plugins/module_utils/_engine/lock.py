@@ -26,7 +26,7 @@ def held(path: str, owner: str, patience: float = 60.0) -> Iterator[IO[str]]:
     deadline = time.monotonic() + patience
     while True:
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        with open(path, "a+", encoding="utf-8") as handle:
+        with open(path, "a+", encoding="utf-8", opener=_private) as handle:
             _wait(handle, path, deadline)
             # Its last owner may have removed it: what others lock now is another file.
             if not _is(handle, path):
@@ -42,6 +42,13 @@ def held(path: str, owner: str, patience: float = 60.0) -> Iterator[IO[str]]:
                 handle.truncate()
                 handle.flush()
             return
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file for nobody else: whoever may read a lock can hold it, too."""
+    descriptor = os.open(path, flags, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 @contextmanager

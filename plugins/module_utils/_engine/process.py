@@ -12,7 +12,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base impor
 
 NOT_INSTALLED = 127
 # Tools in sbin are not on every account's path.
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class CommandError(Exception):
@@ -20,7 +20,7 @@ class CommandError(Exception):
 
     def __init__(self, command: Command, output: Output) -> None:
         text = output.stderr.strip() or output.stdout.strip() or "no message"
-        message = f"{' '.join(command.argv)}: status {output.status}: {text[:2000]}"
+        message = f"{command}: status {output.status}: {text[:2000]}"
         line = failing_line(command, output)
         if line:
             message += f"; refused line: {line[:500]}"
@@ -33,7 +33,7 @@ class CommandError(Exception):
 
 def run(command: Command) -> Output:
     """Run a command and wait for its end, whatever its status."""
-    environment = {**os.environ, "LC_ALL": "C", "PATH": _PATH}
+    environment = {**os.environ, "LC_ALL": "C", "PATH": PATH}
     try:
         done = subprocess.run(
             list(command.argv), input=command.stdin or "", capture_output=True, text=True, env=environment, check=False

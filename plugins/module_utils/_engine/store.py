@@ -11,7 +11,8 @@ import tempfile
 from typing import Any
 
 MODE = 0o644
-_TEMPORARY = ".plainlinux-vpc-"
+# What a killed run may leave beside a file.
+TEMPORARY = ".plainlinux-vpc-"
 
 
 def read_text(path: str) -> str | None:
@@ -25,15 +26,25 @@ def read_text(path: str) -> str | None:
 
 def write_text(path: str, text: str, mode: int = MODE) -> None:
     """Replace a file as a whole: a reader, and a crash, sees the old or the new text."""
-    folder = os.path.dirname(path)
-    os.makedirs(folder, mode=0o755, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=folder)
+    # Daemons read what is in these folders, whatever root's umask is.
+    mask = os.umask(0o022)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-            handle.write(text)
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    finally:
+        os.umask(mask)
+    write_bytes(path, text.encode(), mode)
+
+
+def write_bytes(path: str, content: bytes, mode: int, owner: tuple[int, int] = (-1, -1)) -> None:
+    """Replace a file as a whole, in a folder that exists. owner: user and group, -1 for those of this process."""
+    descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=os.path.dirname(path))
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(content)
             handle.flush()
-            os.fsync(handle.fileno())
-        os.chmod(temporary, mode)
+            os.fchown(descriptor, *owner)
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
         os.rename(temporary, path)
     except BaseException:
         os.unlink(temporary)
@@ -47,7 +58,7 @@ def sweep(folder: str) -> None:
     except FileNotFoundError:
         return
     for name in names:
-        if name.startswith(_TEMPORARY):
+        if name.startswith(TEMPORARY):
             os.unlink(f"{folder}/{name}")
 
 
@@ -61,6 +72,8 @@ def remove(path: str, upto: str) -> None:
     while folder.startswith(upto):
         try:
             os.rmdir(folder)
+        except FileNotFoundError:
+            pass
         except OSError:
             return
         folder = os.path.dirname(folder)

@@ -39,6 +39,10 @@ class Command:
     stdin: str | None = None
     ok: tuple[int, ...] = (0,)
 
+    def __str__(self) -> str:
+        """For whoever reads what was run: without the text of a script."""
+        return " ".join("..." if "\n" in word else word for word in self.argv)
+
 
 @dataclass(frozen=True)
 class Output:

@@ -89,7 +89,10 @@ start() {
   if [ "${PLAINLINUX_VPC_LOCKED-}" != 1 ]; then
     while :; do
       [ -d "$run" ] || mkdir -p "$run"
+      # Whoever may read it can hold it, too.
+      umask 077
       exec 9>"$run/lock"
+      umask 022
       flock -w 30 9 || fail 1 "busy: another program holds $run/lock"
       if [ "$run/lock" -ef /proc/self/fd/9 ]; then break; fi
     done

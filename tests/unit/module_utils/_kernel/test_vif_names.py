@@ -87,6 +87,11 @@ def test_the_caller_has_the_lock(host: Host) -> None:
     assert not host.run.exists()
 
 
+def test_nobody_else_can_hold_the_lock(host: Host) -> None:
+    host.ok("add", "vnet0", ONE.mac)
+    assert (host.run / "lock").stat().st_mode & 0o777 == 0o600
+
+
 def test_who_waits_for_a_lock_that_was_replaced_waits_on(host: Host) -> None:
     host.run.mkdir(parents=True)
     path = host.run / "lock"
