@@ -50,7 +50,8 @@ class Files:
         files[systemd.SCRIPT] = systemd.script([subsystem.boot_shell for subsystem in subsystems], list(SCOPES))
         files[UNIT_PATH] = systemd.UNIT_TEXT
         network_manager = os.path.isdir(f"{self.root}/etc/NetworkManager")
-        files.update(neighbours.files(self.scope, contexts["link"].desired, tables, network_manager))
+        links = [*contexts["link"].desired, *contexts["xfrm"].desired]
+        files.update(neighbours.files(self.scope, links, tables, network_manager))
         if self.scope == ANTISPOOF:
             installed = [name for name, path in hooks.FOLDERS.items() if os.path.isdir(f"{self.root}{path}")]
             files.update(hooks.files(installed))

@@ -1,29 +1,55 @@
 # Copyright (c) 2026 plainlinux.vpc authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What no run does by itself: take over what is not ours, or remove most of what a host has."""
+"""What no run does: ask a kernel for what it has not, take over what is not ours, remove most of what a host has."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import Delta, State
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.module import unloadable
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.vif import GUESTS
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import Scope
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.vpn import userland
 
 # What counts, how many of it a run would remove, and how many there are.
 Count = tuple[str, int, int]
 
 
-def foreign(links: State) -> str:
-    """Why these links, as read, cannot become ours; "" if they can."""
+def module(modules: State) -> str:
+    """Why the host's kernel cannot have what these modules, as read, do; "" if it can."""
+    found = unloadable(modules)
+    if not found:
+        return ""
+    # Packet filters, too, have such modules: what else there is, only the VPN's backend knows.
+    instead = ", or set vpn_gateway_ipsec_backend: userland" if "xfrm_interface" in found else ""
+    return (
+        f"the kernel of {os.uname().nodename}, {os.uname().release}, has no {' and no '.join(found)}:"
+        f" boot one that has, as those of distributions do{instead} ({'; '.join(found.values())})"
+    )
+
+
+def foreign(links: State, named: str) -> str:
+    """Why these links, as read, cannot become ours; "" if they can. named: what they have their names from."""
     found = [key for key, value in links.items() if value.startswith("foreign")]
     if not found:
         return ""
     return (
         f"interface {', '.join(sorted(found))} exists and is not ours: rename or remove it, "
-        "or give the network another name"
+        f"or give the {named} another name"
     )
+
+
+def tunnels(links: State, check: bool, root: str = "") -> str:
+    """Why these XFRM interfaces, as read, cannot become ours; "" if they can.
+
+    check: whether this is a comparison. It may find devices of userland ESP, which the role ends before the real run.
+    """
+    if check:
+        links = {name: value for name, value in links.items() if not os.path.exists(root + userland.device(name))}
+    return foreign(links, "VPN connection")
 
 
 def removal(scope: Scope, counts: Iterable[Count], limit: int) -> str:

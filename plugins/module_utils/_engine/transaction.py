@@ -39,6 +39,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.route impor
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.rule import Rule
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.sysctl import Sysctl
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.vif import RECORDS, Vif, give_back
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.xfrm import Xfrm
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import Scope
 
 # Written in this order, removed in reverse. Sysctls before addresses: an interface may have IPv6 switched off. Filters
@@ -47,6 +48,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import 
 ORDER: tuple[Subsystem, ...] = (
     Module(),
     Link(),
+    Xfrm(),
     Port(),
     Sysctl(),
     Address(),
@@ -214,7 +216,8 @@ class Transaction:
         return deltas
 
     def _refuse(self, before: States, deltas: Mapping[str, Delta], files: Delta) -> None:
-        reason = refusal.foreign(before["link"])
+        reason = refusal.module(before["module"]) or refusal.foreign(before["link"], "network")
+        reason = reason or refusal.tunnels(before["xfrm"], self.options.check, self.options.root)
         limit = self.options.removal_limit
         if not reason and limit is not None:
             if self.ports.slice is None:
@@ -270,7 +273,7 @@ class Transaction:
 
     def _run_write(self, command: Command) -> None:
         lines = command.stdin.count("\n") if command.stdin else 0
-        self.result.commands.append(" ".join(command.argv) + (f" ({lines} lines)" if lines else ""))
+        self.result.commands.append(str(command) + (f" ({lines} lines)" if lines else ""))
         output = self.run(command)
         if output.status not in command.ok:
             raise process.CommandError(command, output)

@@ -17,34 +17,68 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base impor
 )
 
 LOADED = "loaded"
+# What parse() says of one that is not there and cannot be loaded, before modprobe's reason.
+MISSING = "missing"
 
 # A module that is built in shows in /sys/module only when it has parameters or a version. depmod's list knows the
-# others, except in a container, which has no /lib/modules: there br_netfilter gives itself away by its sysctls.
-_PRESENT = """\
+# others, except in a container, which has no /lib/modules: there some give themselves away. Others do so only when they
+# are used, which loads them where that is possible: so they are used where modprobe knows of none, and nowhere else.
+_FUNCTIONS = """\
 present() {
   [ -d "/sys/module/$1" ] && return
-  [ "$1" = br_netfilter ] && [ -d /proc/sys/net/bridge ] && return
+  case $1 in
+    br_netfilter) [ -d /proc/sys/net/bridge ] && return ;;
+    tun) [ -e /sys/class/misc/tun ] && return ;;
+    af_key) [ -e /proc/net/pfkey ] && return ;;
+  esac
   modprobe --show-depends -- "$1" 2>/dev/null | grep -qxF "builtin $1"
+}
+works() {
+  case $1 in
+    tun)
+      (: <>/dev/net/tun) 2>/dev/null
+      return
+      ;;
+    bridge) set -- link add name probe type bridge ;;
+    xfrm_interface) set -- link add name probe type xfrm if_id 1 ;;
+    esp4)
+      zero=00000000000000000000000000000000
+      set -- xfrm state add src 127.0.0.1 dst 127.0.0.2 proto esp spi 0x100 mode tunnel \
+        auth 'hmac(sha1)' 0x${zero}00000000 enc 'cbc(aes)' 0x$zero
+      ;;
+    *) return 1 ;;
+  esac
+  unshare --net ip "$@" >/dev/null 2>&1
 }
 """
 
 _READ = (
-    _PRESENT
+    _FUNCTIONS
     + """\
 while read -r module; do
-  if present "$module"; then echo "$module"; fi
+  if present "$module"; then
+    echo "$module"
+  elif command -v modprobe >/dev/null && ! reason=$(modprobe --dry-run -- "$module" 2>&1); then
+    if works "$module"; then echo "$module"; else echo "$module MISSING" $reason; fi
+  fi
 done
-"""
+""".replace("MISSING", MISSING)
 )
 
 _LOAD = """\
 while read -r module; do
-  present "$module" || modprobe -- "$module" || module_status=1
+  present "$module" || reason=$(modprobe -- "$module" 2>&1) || works "$module" || {
+    echo "$reason" >&2
+    module_status=1
+  }
 done"""
 
 
 class Module(Subsystem):
-    """Kernel modules by name, with underscores: `br_netfilter` -> `loaded`. Never unloaded: others may rely on them."""
+    """Kernel modules by name, with underscores: `br_netfilter` -> `loaded`. Never unloaded: others may rely on them.
+
+    One that cannot be loaded is `missing`, with modprobe's reason: see unloadable().
+    """
 
     name = "module"
     prunable = False
@@ -55,14 +89,15 @@ class Module(Subsystem):
         return [Command(("sh", "-euc", _READ), _lines(context.desired))]
 
     def parse(self, context: Context, outputs: Sequence[Output]) -> State:
-        found = {line for output in outputs for line in output.stdout.splitlines()}
-        return {module: LOADED for module in context.desired if module in found}
+        lines = [line.partition(" ") for output in outputs for line in output.stdout.splitlines()]
+        return {name: value or LOADED for name, unused, value in lines if name in context.desired}
 
     def put(self, context: Context, delta: Delta) -> list[Command]:
-        if not delta.after:
+        modules = [name for name, value in delta.after.items() if value == LOADED]
+        if not modules:
             return []
         return [
-            Command(("sh", "-euc", f"{_PRESENT}module_status=0\n{_LOAD}\nexit $module_status\n"), _lines(delta.after))
+            Command(("sh", "-euc", f"{_FUNCTIONS}module_status=0\n{_LOAD}\nexit $module_status\n"), _lines(modules))
         ]
 
     def drop(self, context: Context, delta: Delta) -> list[Command]:
@@ -72,7 +107,7 @@ class Module(Subsystem):
         return {"module": _lines(context.desired)} if context.desired else {}
 
     boot_shell = f"""\
-{_PRESENT}module_status=0
+{_FUNCTIONS}module_status=0
 if [ -e module ]; then
 {_LOAD} <module
 fi
@@ -82,3 +117,12 @@ fi
 
 def _lines(modules: Iterable[str]) -> str:
     return "".join(f"{module}\n" for module in sorted(modules))
+
+
+def unloadable(state: State) -> dict[str, str]:
+    """modprobe's reason by name, of the modules in a state, as read, that cannot be loaded."""
+    return {
+        name: value[len(MISSING) :].strip() or "no reason given"
+        for name, value in sorted(state.items())
+        if value.startswith(MISSING)
+    }

@@ -20,12 +20,12 @@ SHARED = (_NETWORKD, _PROTOCOLS, _NFTABLES)
 _CHAIN = re.compile(r"type filter hook forward priority [^;]*; policy drop;")
 
 
-def files(scope: Scope, bridges: Iterable[str], tables: dict[str, str], network_manager: bool) -> dict[str, str]:
+def files(scope: Scope, links: Iterable[str], tables: dict[str, str], network_manager: bool) -> dict[str, str]:
     """Drop-in files (path -> text): names for people, and orders to leave our objects alone.
 
-    bridges: our bridges. tables: route table id -> name. network_manager: whether it is installed.
+    links: our bridges and XFRM interfaces. tables: route table id -> name. network_manager: whether it is installed.
     """
-    names = sorted(bridges)
+    names = sorted(links)
     found = {
         # networkd deletes routes and rules that it did not make (networkd.conf(5)).
         _NETWORKD: f"{_HEAD}[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no\n",

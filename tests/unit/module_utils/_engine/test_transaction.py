@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.lock import held
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.process import NOT_INSTALLED
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.transaction import (
     FailedError,
@@ -397,6 +398,14 @@ def test_a_missing_program_is_an_empty_host_in_check_mode_and_an_error_else(host
     with pytest.raises(FailedError, match="nft is not installed"):
         host1.apply(content, "hypervisor", run=run)
     assert host1.dump() == before
+
+
+def test_nobody_else_can_hold_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.touch()
+    path.chmod(0o644)
+    with held(str(path), "role router"):
+        assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_the_lock_is_held_by_one_and_freed_by_death(host1: Host, tmp_path: Path) -> None:

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import Delta, Output
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.module import Module
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import Command, Delta, Output
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.module import Module, unloadable
 from ansible_collections.plainlinux.vpc.tests.unit.module_utils._kernel.kernel_tables import Netns, context, texts
 
 MODULE = Module()
@@ -19,6 +22,11 @@ MISSING = "vpc_no_such_module"
 def test_parse() -> None:
     wanted = context({"br_netfilter": "loaded", "bridge": "loaded"})
     assert MODULE.parse(wanted, texts("bridge\n")) == {"bridge": "loaded"}
+    found = MODULE.parse(wanted, texts("bridge\nbr_netfilter missing modprobe: no br_netfilter\n"))
+    assert found == {"bridge": "loaded", "br_netfilter": "missing modprobe: no br_netfilter"}
+    assert unloadable(found) == {"br_netfilter": "modprobe: no br_netfilter"}
+    # Nobody can undo what was not there.
+    assert MODULE.put(wanted, Delta.between({}, {"br_netfilter": "missing because"})) == []
     assert MODULE.parse(context(), []) == {}
     assert MODULE.read(context()) == []
 
@@ -36,7 +44,94 @@ def present(netns: Netns) -> str:
 
 
 def test_read(netns: Netns, present: str) -> None:
-    assert netns.read(MODULE, context({present: "loaded", MISSING: "loaded"})) == {present: "loaded"}
+    found = netns.read(MODULE, context({present: "loaded", MISSING: "loaded"}))
+    assert found.pop(present) == "loaded"
+    assert list(found) == [MISSING]
+    assert f"Module {MISSING} not found" in unloadable(found)[MISSING]
+
+
+class Programs:
+    """Programs that stand in for those of a host: modprobe, which knows what it is told, and ip."""
+
+    def __init__(self, netns: Netns, folder: Path) -> None:
+        self.netns = netns
+        self.folder = folder
+
+    def write(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.write_text(f'#!/bin/sh\necho {name} "$@" >>{self.folder}/log\n{text}\n')
+        path.chmod(0o755)
+
+    def run(self, command: Command) -> Output:
+        argv = ("env", f"PATH={self.folder}:/usr/sbin:/usr/bin:/sbin:/bin", *command.argv)
+        return self.netns.run(Command(argv, command.stdin))
+
+    def read(self, wanted: Mapping[str, str]) -> dict[str, str]:
+        return MODULE.parse(context(wanted), [self.run(command) for command in MODULE.read(context(wanted))])
+
+    def log(self) -> str:
+        path = self.folder / "log"
+        found = path.read_text() if path.exists() else ""
+        path.unlink(missing_ok=True)
+        return found
+
+
+@pytest.fixture
+def programs(netns: Netns, tmp_path: Path) -> Programs:
+    return Programs(netns, tmp_path)
+
+
+NO_LIST = "echo modprobe: FATAL: no directory >&2; exit 1"
+
+
+def test_one_that_can_be_loaded_is_neither(programs: Programs) -> None:
+    programs.write("modprobe", '[ "$1" = --dry-run ]')
+    assert programs.read({MISSING: "loaded", "xfrm_interface": "loaded"}).get(MISSING) is None
+
+
+@pytest.mark.parametrize("name", ["xfrm_interface", "esp4"])
+@pytest.mark.parametrize("able", [True, False])
+def test_what_a_container_can_have_is_seen_by_its_use(programs: Programs, name: str, able: bool) -> None:
+    """It has no list of modules, and what it uses is loaded for it."""
+    programs.write("modprobe", NO_LIST)
+    programs.write("ip", "exit 0" if able else "exit 2")
+    wanted = {name: "loaded"}
+    found = programs.read(wanted)
+    (command,) = MODULE.put(context(wanted), Delta.between({}, wanted))
+    written = programs.run(command)
+    if able or found == wanted:
+        assert (found, written) == (wanted, Output(0, ""))
+    else:
+        assert unloadable(found) == {name: "modprobe: FATAL: no directory"}
+        assert written == Output(1, "", "modprobe: FATAL: no directory\n")
+
+
+def test_nothing_is_used_where_modprobe_knows_better(programs: Programs) -> None:
+    programs.write("modprobe", "exit 0")
+    programs.write("ip", "exit 0")
+    programs.read({"xfrm_interface": "loaded", "esp4": "loaded"})
+    assert "ip " not in programs.log()
+
+
+@pytest.mark.parametrize(
+    "name, answers", [("xfrm_interface", "Unknown device type"), ("esp4", "type not found|support")]
+)
+def test_uses_are_words_that_ip_understands(programs: Programs, name: str, answers: str) -> None:
+    """On a kernel that has it there is no answer."""
+    programs.write("modprobe", NO_LIST)
+    programs.write("ip", f'exec {shutil.which("ip")} "$@" 2>>{programs.folder}/said')
+    found = programs.read({name: "loaded"})
+    said = (programs.folder / "said").read_text() if (programs.folder / "said").exists() else ""
+    assert name in found
+    if found[name] == "loaded":
+        assert said == ""
+    else:
+        assert re.search(answers, said), said
+
+
+def test_a_bridge_in_a_container(programs: Programs) -> None:
+    programs.write("modprobe", NO_LIST)
+    assert programs.read({"bridge": "loaded"}) == {"bridge": "loaded"}
 
 
 def test_br_netfilter_built_in(netns: Netns) -> None:
