@@ -41,6 +41,10 @@ def write(plan: Plan, base: str) -> dict[str, Any]:
             path = _plan_dir.slice_path(base, host, role)
             _plan_dir.write(path, content)
             wanted.add(os.path.basename(path))
+        for host, role, content in plan.files():
+            path = _plan_dir.files_path(base, host, role)
+            _plan_dir.write(path, content)
+            wanted.add(os.path.basename(path))
         folder = os.path.join(base, "hosts")
         for name in os.listdir(folder) if os.path.isdir(folder) else []:
             if name not in wanted:

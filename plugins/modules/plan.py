@@ -14,13 +14,18 @@ description:
     has the path into the inventory, the value and what is allowed.
   - Runs on the controller, opens no connection and needs no facts. The whole inventory is planned, whatever
     C(--limit) says.
-  - Writes C(plan.json) and a slice for each role on each host to the folder C(vpc_plan_dir), by default C(.vpc-plan)
-    beside the inventory. The same inventory gives the same bytes; if nothing changed, nothing is computed again.
+  - Writes C(plan.json), a slice for each role on each host and the files of each VPN gateway's programs to the folder
+    C(vpc_plan_dir), by default C(.vpc-plan) beside the inventory. The same inventory gives the same bytes; if nothing
+    changed, nothing is computed again.
+  - Pre-shared keys are looked at and forgotten. What is written has none of them, nor anything that depends on one. A
+    key in a variable that C(psk_variable) names is not looked at here.
   - Takes no model as an option, because 100,000 guests as an option cost 13 seconds. It reads the variables
-    C(vpc_networks), C(vpc_instances) and, for each host in the groups C(hypervisors) and C(routers),
-    C(vpc_underlay_address) (default C(ansible_host)), C(vpc_underlay_address6) (default C(fe80::) with the IPv4
-    address embedded), C(vpc_backend) (V(nftables) or V(iptables)) and, for hypervisors, C(vpc_antispoof) (default
-    V(true)) and C(vpc_antispoof_trusted_ports) (names of bridge ports that are nobody's guests).
+    C(vpc_networks), C(vpc_instances), C(vpc_vpn_connections) and, for each host in the groups C(hypervisors),
+    C(routers) and C(vpn_gateways), C(vpc_underlay_address) (default C(ansible_host)), C(vpc_underlay_address6)
+    (default C(fe80::) with the IPv4 address embedded), C(vpc_backend) (V(nftables) or
+    V(iptables)) and, for hypervisors, C(vpc_antispoof) (default V(true)) and C(vpc_antispoof_trusted_ports) (names of
+    bridge ports that are nobody's guests), for VPN gateways C(vpn_gateway_provider) (V(strongswan_frr) or
+    V(racoon_quagga)) and C(vpn_gateway_ipsec_backend) (V(kernel) or V(userland)).
 options:
   show:
     description: Return the plan as tables for people, too.

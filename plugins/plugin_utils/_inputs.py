@@ -11,14 +11,17 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible.errors import AnsibleError
 from ansible_collections.plainlinux.vpc.plugins.module_utils import _model, _plan
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn import SECTION as CONNECTIONS
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn_psk import hide_psks
 
 MODEL_VARIABLES = (
     "vpc_networks",
     "vpc_instances",
     "vpc_security_groups",
     "vpc_peerings",
-    "vpc_vpn_connections",
+    CONNECTIONS,
 )
 HOST_VARIABLES = (
     "vpc_underlay_address",
@@ -26,14 +29,27 @@ HOST_VARIABLES = (
     "vpc_backend",
     "vpc_antispoof",
     "vpc_antispoof_trusted_ports",
+    "vpn_gateway_provider",
+    "vpn_gateway_ipsec_backend",
 )
 GROUPS = ("hypervisors", "routers", "vpn_gateways")
 DEFAULTS = {"vpc_backend": "nftables", "vpc_antispoof": True, "vpc_antispoof_trusted_ports": []}
 
 
 def gather(task_vars: Mapping[str, Any], template: Callable[[Any], Any]) -> dict[str, Any]:
-    """The raw inventory as _model.parse takes it. Every host is looked at once, whatever --limit says."""
-    raw: dict[str, Any] = {name: _plain(task_vars.get(name, []), template) for name in MODEL_VARIABLES}
+    """The raw inventory as _model.parse takes it. Every host is looked at once, whatever --limit says.
+
+    No key of a VPN connection is in it.
+    """
+    given = {name: task_vars.get(name, []) for name in MODEL_VARIABLES}
+
+    def key(value: Any) -> Any:
+        return _key(value, template)
+
+    # Once before templates are resolved, where each key fails by itself, and once for those that templates bring.
+    given[CONNECTIONS] = hide_psks(given[CONNECTIONS], key)
+    raw = {name: _plain(value, template) for name, value in given.items()}
+    raw[CONNECTIONS] = hide_psks(raw[CONNECTIONS], key)
     memberships: dict[str, list[str]] = {}
     groups = task_vars.get("groups", {})
     for group in GROUPS:
@@ -65,7 +81,21 @@ def _host(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
 def _plain(value: Any, template: Callable[[Any], Any]) -> Any:
     """A variable with its templates resolved. Templating 100,000 guests costs seconds: it is done where needed."""
     text = json.dumps(value, default=str, skipkeys=True)
-    return template(value) if "{{" in text or "{%" in text else value
+    return template(value) if _templated(text) else value
+
+
+def _key(value: Any, template: Callable[[Any], Any]) -> Any:
+    """A pre-shared key with its template resolved. Raises ValueError; its text has no part of the key."""
+    if isinstance(value, str) and not _templated(value):
+        return value
+    try:
+        return template(value)
+    except AnsibleError as error:
+        raise ValueError(f"cannot be templated ({type(error).__name__})") from None
+
+
+def _templated(text: str) -> bool:
+    return "{{" in text or "{%" in text
 
 
 def identity(raw: Mapping[str, Any]) -> str:

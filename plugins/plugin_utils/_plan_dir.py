@@ -32,6 +32,11 @@ def slice_path(base: str, host: str, role: str) -> str:
     return os.path.join(base, "hosts", f"{host}.{role}.json")
 
 
+def files_path(base: str, host: str, role: str) -> str:
+    """The file plan of a role on a host."""
+    return os.path.join(base, "hosts", f"{host}.{role}.files.json")
+
+
 def result_path(base: str, name: str) -> str:
     """Where a step of verify leaves what it found."""
     return os.path.join(base, "verify", f"{name}.json")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 plainlinux.vpc authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts: what the inventory says about hypervisors and routers."""
+"""Hosts: what the inventory says about hypervisors, routers and VPN gateways."""
 
 from __future__ import annotations
 
@@ -20,11 +20,19 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address impo
     special,
 )
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import Report, show
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn_provider import (
+    IPSEC_BACKENDS,
+    KERNEL,
+    PROVIDERS,
+    RACOON,
+    STRONGSWAN,
+)
 
 BACKENDS = ("nftables", "iptables")
 ANTISPOOF = "antispoof"
 # In this order in Host.roles, behind ANTISPOOF: the guard stands before there is a bridge.
-ROLES = {"hypervisors": "hypervisor", "routers": "router"}
+VPN_GATEWAY = "vpn_gateway"
+ROLES = {"hypervisors": "hypervisor", "routers": "router", "vpn_gateways": VPN_GATEWAY}
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,63}")
 _KEYS = frozenset(
@@ -35,6 +43,8 @@ _KEYS = frozenset(
         "vpc_backend",
         "vpc_antispoof",
         "vpc_antispoof_trusted_ports",
+        "vpn_gateway_provider",
+        "vpn_gateway_ipsec_backend",
     )
 )
 _HOST_NAME = re.compile(r"^[^:]*[A-Za-z][^:]*$")
@@ -45,9 +55,11 @@ _LINK_LOCAL = 0xFE80 << 112
 class Host:
     """A machine with at least one role.
 
-    roles: of "antispoof", "hypervisor", "router", in this order. underlay, underlay6: canonical addresses on the
-    network that the hosts share; underlay6 defaults to fe80:: with the IPv4 address in its last 32 bits. backend:
-    "nftables" or "iptables". trusted_ports: bridge ports that are nobody's guests, which the guard lets alone.
+    roles: of "antispoof", "hypervisor", "router", "vpn_gateway", in this order. underlay, underlay6: canonical
+    addresses on the network that the hosts share; underlay6 defaults to fe80:: with the IPv4 address in its last 32
+    bits. backend: "nftables" or "iptables". trusted_ports: bridge ports that are nobody's guests, which the guard lets
+    alone.
+    vpn_provider, of PROVIDERS, and ipsec_backend, of IPSEC_BACKENDS: of use on a VPN gateway only.
     """
 
     name: str
@@ -56,6 +68,8 @@ class Host:
     underlay6: str | None
     backend: str
     trusted_ports: tuple[str, ...] = ()
+    vpn_provider: str = STRONGSWAN
+    ipsec_backend: str = KERNEL
 
 
 @dataclass
@@ -63,6 +77,7 @@ class Hosts:
     """What is known of the hosts, also where some of them are refused.
 
     hosts: those without a mistake. names: every host of the inventory. hypervisors: names of that group's hosts.
+    gateways: those of the group vpn_gateways; providers: what each of them runs.
     complete: False where a host's groups could not be read. underlay: (address, path) of each family.
     trusted: trusted ports of each hypervisor that has some.
     """
@@ -70,6 +85,8 @@ class Hosts:
     hosts: dict[str, Host] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     hypervisors: dict[str, str] = field(default_factory=dict)
+    gateways: set[str] = field(default_factory=set)
+    providers: dict[str, str] = field(default_factory=dict)
     routers: int = 0
     complete: bool = True
     underlay: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: {4: [], 6: []})
@@ -96,6 +113,8 @@ def read_hosts(report: Report, raw: Any) -> Hosts:
         if item is None or roles is None:
             found.complete = False
             continue
+        if "vpn_gateways" in item["groups"]:
+            found.gateways.add(name)
         if not roles:
             continue
         if "hypervisor" in roles:
@@ -111,6 +130,9 @@ def read_hosts(report: Report, raw: Any) -> Hosts:
         roles, trusted = _antispoof(report, name, item, roles)
         if trusted:
             found.trusted[name] = trusted
+        provider, ipsec = _vpn(report, name, item)
+        if name in found.gateways:
+            found.providers[name] = provider
         if underlay is None:
             continue
         found.underlay[4].append((underlay, f"{name}.vpc_underlay_address"))
@@ -120,7 +142,7 @@ def read_hosts(report: Report, raw: Any) -> Hosts:
         seen[underlay] = f"{name}.vpc_underlay_address"
         if len(report.errors) == before:
             underlay6 = _LINK_LOCAL | underlay if explicit is None else explicit
-            host = Host(name, roles, format_ipv4(underlay), format_ipv6(underlay6), backend, trusted)
+            host = Host(name, roles, format_ipv4(underlay), format_ipv6(underlay6), backend, trusted, provider, ipsec)
             chosen.append((host, underlay6, explicit))
     _check_underlay6(report, found, chosen)
     found.hosts = {host.name: host for host, underlay6, explicit in chosen}
@@ -148,6 +170,15 @@ def _antispoof(
     if "hypervisor" not in roles:
         return roles, ()
     return (ANTISPOOF, *roles) if guarded else roles, trusted
+
+
+def _vpn(report: Report, name: str, item: Mapping[str, Any]) -> tuple[str, str]:
+    """(provider, backend of IPsec). The variables may stand in a group with hosts that are no gateways."""
+    provider = fields.choice(report, name, item, "vpn_gateway_provider", PROVIDERS)
+    ipsec = fields.choice(report, name, item, "vpn_gateway_ipsec_backend", IPSEC_BACKENDS)
+    if provider == RACOON and ipsec != KERNEL:
+        report.add(f"{name}.vpn_gateway_ipsec_backend", f"{ipsec} is not possible with {RACOON}: {KERNEL}")
+    return provider, ipsec
 
 
 def _underlay(report: Report, name: str, item: Mapping[str, Any]) -> int | None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
@@ -21,18 +21,22 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors impor
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.host import Host, read_hosts
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.instance import Instance, read_instances
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network, read_networks
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn import SECTION as CONNECTIONS
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn import Connection
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn_read import read_connections
 
-_UNSUPPORTED = ("vpc_security_groups", "vpc_peerings", "vpc_vpn_connections")
-_SECTIONS = ("vpc_networks", "vpc_instances", *_UNSUPPORTED, "hosts")
+_UNSUPPORTED = ("vpc_security_groups", "vpc_peerings")
+_SECTIONS = ("vpc_networks", "vpc_instances", *_UNSUPPORTED, CONNECTIONS, "hosts")
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model without a mistake. networks and instances are in the order of their names, hosts in the inventory's."""
+    """A model without a mistake. Everything is in the order of its names, but hosts in the inventory's."""
 
     networks: dict[str, Network]
     instances: dict[str, Instance]
     hosts: dict[str, Host]
+    connections: dict[str, Connection] = field(default_factory=dict)
 
 
 def parse(raw: Mapping[str, Any]) -> Model:
@@ -48,6 +52,7 @@ def parse(raw: Mapping[str, Any]) -> Model:
     check_underlay(reports["vpc_networks"], networks, hosts.underlay)
     instances = read_instances(reports["vpc_instances"], raw.get("vpc_instances", []), hosts, networks)
     check_space(reports["vpc_networks"], networks)
+    connections = read_connections(reports[CONNECTIONS], raw.get(CONNECTIONS, []), hosts, networks)
     for section in _UNSUPPORTED:
         if fields.sequence(reports[section], section, raw.get(section, [])):
             reports[section].add(section, "is not supported by this release: it must be empty")
@@ -62,4 +67,5 @@ def parse(raw: Mapping[str, Any]) -> Model:
         {network.name: network for network in sorted(networks.networks, key=attrgetter("name"))},
         {instance.name: instance for instance in sorted(instances, key=attrgetter("name"))},
         hosts.hosts,
+        {connection.name: connection for connection in sorted(connections, key=attrgetter("name"))},
     )

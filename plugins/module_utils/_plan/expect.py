@@ -13,10 +13,11 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address impo
     parse_address,
     parse_prefix,
 )
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import VPN_GATEWAY
 
 # Every pair up to this many guests; beyond, a ring and a chord: packets grow with the guests, not their square.
 ALL_PAIRS = 24
-# A host asks at most so many of its guests.
+# A host asks at most so many of its guests; so many guests ask the other side of a VPN connection.
 HOST_PROBES = 48
 # The lab's internet; documentation prefixes (RFC 5737, RFC 3849).
 INTERNET = {4: "198.51.100.1", 6: "2001:db8:ffff::1"}
@@ -43,9 +44,9 @@ def of_guests(summary: Mapping[str, Any]) -> list[Probe]:
 
 
 def of_host(summary: Mapping[str, Any], host: str) -> list[Probe]:
-    """Packets from a hypervisor or router itself to the guests, its own first: all that production allows."""
+    """Packets from a host itself to the guests, its own first: all that production allows."""
     instances = summary["instances"].items()
-    reach = _reachable(summary, host)
+    reach = _reachable(summary, host) if _connected(summary, host) else set()
     own = [item for item in instances if item[1]["hypervisor"] == host]
     others = [item for item in instances if item[1]["hypervisor"] != host]
     return [
@@ -55,6 +56,12 @@ def of_host(summary: Mapping[str, Any], host: str) -> list[Probe]:
         for family, address in addresses(interface).items()
         if (interface["network"], family, instance["hypervisor"] == host) in reach
     ]
+
+
+def _connected(summary: Mapping[str, Any], host: str) -> bool:
+    """Whether the host knows the networks: as a VPN gateway only, it does for its connections."""
+    gateways = {connection["gateway"] for connection in summary["connections"].values()}
+    return summary["hosts"][host]["roles"] != [VPN_GATEWAY.name] or host in gateways
 
 
 def _reachable(summary: Mapping[str, Any], host: str) -> set[tuple[str, int, bool]]:
@@ -96,6 +103,7 @@ class _Guests:
     def __init__(self, summary: Mapping[str, Any]) -> None:
         self._instances = summary["instances"]
         self._networks = summary["networks"]
+        self._connections = summary["connections"]
         self._names = list(self._instances)
         self._unused = self._find_unused()
         self._router = next((host for host in summary["hosts"].values() if "router" in host["roles"]), None)
@@ -123,6 +131,26 @@ class _Guests:
             if 6 in own:
                 yield Probe(source, "gateway", f"{interface['gateway6']}%eth0", "ping", "reach")
             yield from self._internet(source, network, own)
+        for name, connection in self._connections.items():
+            yield from self._vpn(name, connection)
+
+    def _vpn(self, name: str, connection: Mapping[str, Any]) -> Iterator[Probe]:
+        """To the host that stands for the other side, from where its answers are sent back, and from other VPCs."""
+        announced = [parse_prefix(4, text) for text in connection["announce"] if text != "0.0.0.0/0"]
+        found: dict[str, list[str]] = {"reach": [], "blocked": []}
+        for source in self._names if connection["lab_host"] else ():
+            interface = self._instances[source]["interfaces"][0]
+            network = self._networks[interface["network"]]
+            address = addresses(interface).get(4)
+            if address is None or network["flat"]:
+                continue
+            if network["vpc"] != connection["vpc"]:
+                found["blocked"].append(source)
+            elif any(prefix.contains(parse_address(4, address)) for prefix in announced):
+                found["reach"].append(source)
+        for outcome, sources in found.items():
+            for source in _spread(sources, HOST_PROBES):
+                yield Probe(source, f"VPN {name}", connection["lab_host"], "ping", outcome)
 
     def _outcome(self, source: str, target: str, name: str, other: str) -> str:
         """What becomes of a packet between two networks; "" where others decide that, whose routers may do anything."""

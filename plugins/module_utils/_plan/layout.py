@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import Prefix
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import Model
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import identity
@@ -75,6 +77,11 @@ class Layout:
         node = self.model.hosts[host]
         return f"via {node.underlay if family == 4 else node.underlay6} dev {UNDERLAY}"
 
+    @cached_property
+    def gateways(self) -> frozenset[str]:
+        """Hosts with a VPN connection."""
+        return frozenset(connection.gateway for connection in self.model.connections.values())
+
     def has_ipv6(self) -> bool:
         return any(network.cidr6 is not None for network in self.routed.values())
 
@@ -96,6 +103,31 @@ def extras(model: Model, port: Port) -> list[tuple[str, int, int]]:
 def prefixes(network: Network) -> list[tuple[int, str]]:
     """(family, prefix) of a network."""
     return [(prefix.family, prefix.text) for prefix in (network.cidr, network.cidr6) if prefix is not None]
+
+
+def destination(prefix: Prefix) -> str:
+    """A network as the keys of routes have it."""
+    return prefix.text.partition("/")[0] if prefix.size == 1 else prefix.text
+
+
+def disjoint(found: Iterable[Prefix]) -> list[Prefix]:
+    """The same addresses without a prefix inside another one: sets take no overlaps."""
+    kept: list[Prefix] = []
+    for prefix in sorted(found):
+        if not kept or not kept[-1].overlaps(prefix):
+            kept.append(prefix)
+    return kept
+
+
+def without(prefix: Prefix, holes: Iterable[Prefix]) -> list[Prefix]:
+    """The addresses of a prefix that are in none of the others, in order."""
+    inside = [hole for hole in holes if prefix.overlaps(hole)]
+    if not inside:
+        return [prefix]
+    if any(hole.length <= prefix.length for hole in inside):
+        return []
+    low = Prefix(prefix.family, prefix.base, prefix.length + 1)
+    return [*without(low, inside), *without(low._replace(base=low.last + 1), inside)]
 
 
 def forwarding(ipv6: bool) -> dict[str, str]:

@@ -13,6 +13,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address impo
     format_ipv4,
     format_ipv6,
 )
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.host import Host
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.instance import Interface
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import Model
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network
@@ -20,12 +21,15 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import hyperv
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.addressing import usable
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof import hosts as antispoof
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.layout import Layout, State, bridge_of
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ANTISPOOF
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ANTISPOOF, VPN_GATEWAY
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.vpn import gateway
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.vpn import summary as vpn_summary
 
 FORMAT = 1
 SLICES: dict[str, Callable[[Layout, str], State]] = {
     "hypervisor": hypervisor.slice_of,
     "router": router.slice_of,
+    VPN_GATEWAY.name: gateway.slice_of,
 }
 
 
@@ -54,6 +58,13 @@ class Plan:
             for role in host.roles:
                 yield host.name, role, self._slice(host.name, role)
 
+    def files(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """(host, role, file plan) of every host whose programs have files; see vpn/gateway.py."""
+        for host in self.model.hosts.values():
+            if VPN_GATEWAY.name in host.roles:
+                content = {"format": FORMAT, "id": self.id, **gateway.files_of(self.model, host.name)}
+                yield host.name, VPN_GATEWAY.name, content
+
     def common(self) -> dict[str, Any]:
         return {"format": FORMAT, "id": self.id, "state": hypervisor.common(self.layout)}
 
@@ -68,6 +79,8 @@ class Plan:
             return {**self._frame(name, role), "state": state, "ports": ports}
         if role == "hypervisor" and self.layout.idle(name):
             return self._frame(name, role)
+        if role == VPN_GATEWAY.name and name not in self.layout.gateways:
+            return self._frame(name, role)
         host = self.model.hosts[name]
         return {
             **self._frame(name, role),
@@ -80,9 +93,15 @@ class Plan:
             }
             if role == "hypervisor"
             else {},
-            "common": role == "hypervisor" and "router" not in host.roles,
+            "common": self._lacks_networks(name, role),
             "state": SLICES[role](self.layout, name),
         }
+
+    def _lacks_networks(self, name: str, role: str) -> bool:
+        """Whether common() is a part of the slice."""
+        if role == VPN_GATEWAY.name:
+            return gateway.lacks_networks(self.layout, name)
+        return role == "hypervisor" and "router" not in self.model.hosts[name].roles
 
     def _frame(self, name: str, role: str) -> dict[str, Any]:
         """A slice of a role that has nothing to do on the host, nor with the underlay."""
@@ -122,20 +141,13 @@ class Plan:
         return {
             "format": FORMAT,
             "id": self.id,
-            "hosts": {
-                host.name: {
-                    "roles": list(host.roles),
-                    "backend": host.backend,
-                    "underlay": host.underlay,
-                    "underlay6": host.underlay6,
-                }
-                for host in self.model.hosts.values()
-            },
+            "hosts": {host.name: _host(host) for host in self.model.hosts.values()},
             "networks": {
                 network.name: self._network(network, used.get(network.name, 0), unused.get(network.name, 0))
                 for network in self.model.networks.values()
             },
             "instances": instances,
+            "connections": vpn_summary.connections(self.model),
         }
 
     def _network(self, network: Network, guests: int, without: int) -> dict[str, Any]:
@@ -158,6 +170,18 @@ class Plan:
             "guests": guests,
             "free": usable(self.model, network) - guests + without if network.cidr is not None else None,
         }
+
+
+def _host(host: Host) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "roles": list(host.roles),
+        "backend": host.backend,
+        "underlay": host.underlay,
+        "underlay6": host.underlay6,
+    }
+    if VPN_GATEWAY.name in host.roles:
+        found["vpn"] = {"provider": host.vpn_provider, "ipsec_backend": host.ipsec_backend}
+    return found
 
 
 def _gateway6(network: Network) -> str | None:

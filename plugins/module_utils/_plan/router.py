@@ -3,22 +3,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a router looks like: a host route per guest, gateway addresses, NAT by sets and a rule that never changes.
 
-All that goes from one network to another passes a router: it is where VPCs are kept apart.
+All that goes from one network to another passes a router: it is where VPCs are kept apart. The networks behind a VPN
+connection belong to the connection's VPC.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import format_ipv4
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import Prefix, format_ipv4
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn import Connection
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import identity
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.layout import (
     MAIN_TABLE,
     Layout,
     State,
+    destination,
+    disjoint,
     forwarding,
     prefixes,
+    without,
 )
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ROUTER
 
@@ -40,6 +45,14 @@ def slice_of(layout: Layout, name: str) -> State:
         if port.hypervisor != name and port.network in layout.routed:
             for family, address in port.addresses:
                 routes[f"{family} {MAIN_TABLE} {address}"] = via[port.hypervisor, family]
+    connections = list(layout.model.connections.values())
+    for connection in connections:
+        # A gateway has its own ways; nobody's default route leads through a tunnel because of this.
+        if connection.gateway != name:
+            gateway = layout.via(connection.gateway, 4)
+            for remote in connection.remote:
+                if remote.length:
+                    routes[f"4 {MAIN_TABLE} {destination(remote)}"] = gateway
     state: State = {
         "address": {
             f"lo {format_ipv4(network.gateway)}/32": "present" for network in networks if network.gateway is not None
@@ -48,7 +61,7 @@ def slice_of(layout: Layout, name: str) -> State:
         "route": dict(sorted(routes.items())),
         "sysctl": forwarding(layout.has_ipv6()),
     }
-    sets = _sets(networks)
+    sets = _sets(networks, connections)
     state.update(_iptables(sets) if host.backend == "iptables" else _nftables(sets))
     return state
 
@@ -61,16 +74,33 @@ class _Sets(NamedTuple):
     vpcs: dict[str, list[str]]
 
 
-def _sets(networks: list[Network]) -> dict[int, _Sets]:
+def _sets(networks: list[Network], connections: list[Connection]) -> dict[int, _Sets]:
     found = {}
     for family in (4, 6):
-        own = [(network, prefix) for network in networks for kind, prefix in prefixes(network) if kind == family]
-        vpcs: dict[str, list[str]] = {}
-        for network, prefix in own:
-            vpcs.setdefault(network.vpc, []).append(prefix)
-        nat = [prefix for network, prefix in own if network.nat]
-        if own:
-            found[family] = _Sets(nat, [prefix for _network, prefix in own], vpcs if len(vpcs) > 1 else {})
+        vpcs: dict[str, list[Prefix]] = {}
+        nat = []
+        for network in networks:
+            prefix = network.cidr if family == 4 else network.cidr6
+            if prefix is not None:
+                vpcs.setdefault(network.vpc, []).append(prefix)
+                nat += [prefix.text] if network.nat else []
+        internal = [prefix for own in vpcs.values() for prefix in own]
+        remote = [
+            (connection.vpc, prefix)
+            for connection in connections
+            for prefix in connection.remote
+            if prefix.length and family == 4
+        ]
+        for vpc, prefix in remote:
+            # It may be wide enough to have networks of other VPCs in it, which stay theirs.
+            holes = [other for name, own in vpcs.items() if name != vpc for other in own if prefix.overlaps(other)]
+            vpcs.setdefault(vpc, []).extend(without(prefix, holes))
+        internal += [prefix for _vpc, prefix in remote]
+        if internal:
+            # Sets take no overlaps.
+            members = {vpc: [prefix.text for prefix in disjoint(own)] for vpc, own in vpcs.items()}
+            texts = [prefix.text for prefix in disjoint(internal)]
+            found[family] = _Sets(nat, texts, members if len(members) > 1 else {})
     return found
 
 

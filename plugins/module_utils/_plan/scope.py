@@ -33,5 +33,6 @@ class Scope:
 HYPERVISOR = Scope("hypervisor", 173)
 ROUTER = Scope("router", 174)
 ANTISPOOF = Scope("antispoof", 175)
+VPN_GATEWAY = Scope("vpn_gateway", 176)
 # In the order in which a booting host gets them: the guard stands before there is a bridge.
-SCOPES = {scope.name: scope for scope in (ANTISPOOF, HYPERVISOR, ROUTER)}
+SCOPES = {scope.name: scope for scope in (ANTISPOOF, HYPERVISOR, ROUTER, VPN_GATEWAY)}

@@ -11,11 +11,17 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import pytest
+from ansible.errors import AnsibleError
+from ansible_collections.plainlinux.vpc.plugins.action.plan import write
 from ansible_collections.plainlinux.vpc.plugins.module_utils import _plan
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import ModelErrors
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import parse
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn_psk import HIDDEN
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import Plan
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils import _inputs, _plan_dir
 from ansible_collections.plainlinux.vpc.tests.unit.module_utils._plan.test_plan import inventory
+from ansible_collections.plainlinux.vpc.tests.unit.module_utils._plan.vpn.models import AWS1
 
 
 def variables(**changes: Any) -> dict[str, Any]:
@@ -51,6 +57,8 @@ def test_hosts_come_in_inventory_order_with_their_groups_and_defaults() -> None:
         "vpc_backend": "nftables",
         "vpc_antispoof": True,
         "vpc_antispoof_trusted_ports": [],
+        "vpn_gateway_provider": None,
+        "vpn_gateway_ipsec_backend": None,
     }
     assert raw["hosts"]["h2"]["vpc_underlay_address"] == "192.168.56.104"
     assert raw["hosts"]["h2"]["vpc_backend"] == "iptables"
@@ -77,6 +85,61 @@ def test_the_identity_follows_the_inputs() -> None:
     assert _inputs.identity(raw) == _inputs.identity(json.loads(json.dumps(raw)))
     raw["vpc_networks"] = [{"name": "net2"}]
     assert _inputs.identity(raw) != _inputs.identity(_inputs.gather(variables(), refuse))
+
+
+def connections(psk: Any, **more: Any) -> dict[str, Any]:
+    return variables(vpc_vpn_connections=[{"name": "aws1", "tunnels": [{"psk": psk}], **more}])
+
+
+def refusals(raw: dict[str, Any]) -> list[str]:
+    with pytest.raises(ModelErrors) as caught:
+        parse(raw)
+    return [error.message for error in caught.value.errors if error.path.endswith(".psk")]
+
+
+def test_no_key_is_in_the_inputs_nor_decides_the_identity() -> None:
+    ids = set()
+    for psk in ("One.Secret_Key", "Another.Secret_Key"):
+        raw = _inputs.gather(connections(psk), refuse)
+        assert "Secret" not in json.dumps(raw)
+        assert not refusals(raw)
+        ids.add(_inputs.identity(raw))
+    assert len(ids) == 1
+
+
+@pytest.mark.parametrize(
+    "given, resolved, message",
+    [
+        ("Bad-Secret.Key", None, "has a character that is not allowed: A-Z a-z 0-9 . _"),
+        ("{{ vault_key }}", "0Secret.Key", "starts with 0, which is not allowed"),
+        ("{{ vault_key }}", 12345678, "is a number; a string is needed: put it in quotes"),
+        ("{{ vault_key }}", "short", "has 5 characters: 8 to 64 are needed"),
+    ],
+)
+def test_what_is_wrong_with_a_key_is_told_without_it(given: str, resolved: Any, message: str) -> None:
+    raw = _inputs.gather(connections(given), lambda _value: resolved)
+    assert refusals(raw) == [message]
+    assert "Secret" not in json.dumps(raw)
+
+
+def test_keys_that_templates_bring_are_hidden_too() -> None:
+    whole = [{"name": "aws1", "tunnels": [{"psk": "One.Secret_Key"}]}]
+    raw = _inputs.gather(variables(vpc_vpn_connections="{{ imported }}"), lambda _value: whole)
+    assert "Secret" not in json.dumps(raw)
+    assert not refusals(raw)
+
+
+def test_a_key_that_is_not_defined_is_one_mistake_among_others() -> None:
+    def template(value: Any) -> Any:
+        if value == "{{ vault_key }}":
+            raise AnsibleError("'vault_key' is undefined, near: Secret")
+        return [{"name": "aws1", "tunnels": [{"psk": HIDDEN}], "vpc": "shop"}]
+
+    raw = _inputs.gather(connections("{{ vault_key }}"), template)
+    assert refusals(raw) == ["cannot be templated (AnsibleError)"]
+    # A key that is given is not asked of what else has templates.
+    raw = _inputs.gather(connections("One.Secret_Key", vpc="{{ name }}"), template)
+    assert raw["vpc_vpn_connections"][0]["vpc"] == "shop"
 
 
 def test_the_identity_follows_every_file_of_the_planner() -> None:
@@ -117,6 +180,25 @@ def test_parts_of_two_plans_are_no_plan(tmp_path: Path) -> None:
         slices = {(host, role): content for host, role, content in made.slices()}
         _plan_dir.write(path, made.common() if name else slices["host1", "hypervisor"])
     assert _plan_dir.read_slice(str(tmp_path), "host1", "hypervisor") is None
+
+
+def test_file_plans_are_written_and_old_ones_removed(tmp_path: Path) -> None:
+    base = str(tmp_path)
+    path = Path(_plan_dir.files_path(base, "vpn1", "vpn_gateway"))
+    old = Path(_plan_dir.files_path(base, "vpn9", "vpn_gateway"))
+    old.parent.mkdir()
+    old.write_text("{}")
+    gateway = {"groups": ["vpn_gateways"], "vpc_underlay_address": "192.168.56.105"}
+    hosts = {**inventory()["hosts"], "vpn1": gateway}
+    made = Plan(parse(inventory(hosts=hosts, vpc_vpn_connections=[AWS1])), "id1")
+    write(made, base)
+    assert not old.exists()
+    assert [json.loads(path.read_text())] == [content for _host, _role, content in made.files()]
+    write(Plan(parse(inventory()), "id2"), base)
+    assert not path.exists()
+    assert sorted(item.name for item in path.parent.iterdir()) == sorted(
+        f"{name}.{role}.json" for name, role, _content in Plan(parse(inventory()), "id2").slices()
+    )
 
 
 def test_the_summary_is_one_line_an_object(tmp_path: Path) -> None:
