@@ -32,7 +32,7 @@ options:
     description: The role whose slice is applied.
     type: str
     required: true
-    choices: [antispoof, hypervisor, router]
+    choices: [antispoof, hypervisor, router, vpn_gateway]
   state:
     description: V(absent) removes everything that the role owns on the host.
     type: str
