@@ -40,7 +40,9 @@ class ActionModule(ActionBase):
         if arguments["show"] == "verify":
             summary = _plan_dir.read(os.path.join(base, _plan_dir.SUMMARY)) or {"hosts": {}}
             text, faults = tables.of_verify(
-                self._kernels(base, summary, arguments["hosts"]), self._packets(base, arguments["hosts"])
+                self._kernels(base, summary, arguments["hosts"]),
+                self._packets(base, arguments["hosts"]),
+                self._tunnels(base, summary, arguments["hosts"]),
             )
         Display().display(f"\n{text}\n")
         if faults:
@@ -74,4 +76,22 @@ class ActionModule(ActionBase):
                 rows.append({"source": name, "target": "all", "sent": 1, "right": 0, "wrong": wrong})
             elif found is not None:
                 rows.extend(found["probes"])
+        return rows
+
+    @staticmethod
+    def _tunnels(base: str, summary: dict[str, Any], hosts: list[str]) -> list[dict[str, Any]]:
+        """A row for each tunnel that the plan has on these hosts, whether they gave an answer or not."""
+        answers = {host: _plan_dir.read(_plan_dir.result_path(base, f"{host}.tunnels")) for host in hosts}
+        rows = []
+        for connection in summary.get("connections", {}).values():
+            host = connection["gateway"]
+            if host not in answers:
+                continue
+            found = answers[host]
+            told = {item["name"]: item for item in (found or {}).get("tunnels") or []}
+            for tunnel in connection["tunnels"]:
+                name = tunnel["name"]
+                row = {"name": name, "peer": tunnel["peer_outside_address"], "esp": None, "bgp": None, "up": False}
+                row.update(verdict="no answer", reason=str((found or {}).get("msg") or ""))
+                rows.append({**row, **told.get(name, {}), "host": host})
         return rows

@@ -11,8 +11,9 @@ short_description: Print the plan, or what verify found, as tables
 version_added: "0.1.0"
 description:
   - Runs on the controller and touches no host.
-  - With O(show=verify) it collects what M(plainlinux.vpc.host_state) in check mode and M(plainlinux.vpc.probe) found on
-    each host, prints it as tables and fails if anything was not as planned, or a host gave no answer.
+  - With O(show=verify) it collects what M(plainlinux.vpc.host_state) in check mode, M(plainlinux.vpc.probe) and
+    M(plainlinux.vpc.vpn_status) found on each host, prints it as tables and fails if anything was not as planned, a
+    tunnel is not up, or a host gave no answer.
 options:
   show:
     description:
@@ -44,6 +45,7 @@ extends_documentation_fragment: [plainlinux.vpc.attributes]
 seealso:
   - module: plainlinux.vpc.plan
   - module: plainlinux.vpc.probe
+  - module: plainlinux.vpc.vpn_status
 author: plainlinux.vpc authors (@plainlinux)
 """
 

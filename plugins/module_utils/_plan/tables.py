@@ -32,7 +32,9 @@ def of_plan(summary: Mapping[str, Any], routes: Mapping[str, int]) -> str:
     flat = {name: item for name, item in summary["networks"].items() if item["flat"]}
     parts = [_networks(networks)] if networks or not flat else []
     parts += [_flat_networks(flat)] if flat else []
-    return "\n\n".join([*parts, _hosts(summary, routes), _guests(summary)])
+    parts += [_hosts(summary, routes), _guests(summary)]
+    connections = summary.get("connections")
+    return "\n\n".join([*parts, _connections(connections)] if connections else parts)
 
 
 def _networks(networks: Mapping[str, Any]) -> str:
@@ -129,13 +131,49 @@ def _guests(summary: Mapping[str, Any]) -> str:
     )
 
 
+def _connections(connections: Mapping[str, Any]) -> str:
+    return table(
+        "VPN connections",
+        ("name", "gateway", "vpc", "tunnel", "outside", "inside", "ASNs", "mode", "announce", "accept"),
+        (
+            (
+                name,
+                item["gateway"],
+                item["vpc"],
+                tunnel["name"],
+                f"{_outside(tunnel)} -> {tunnel['peer_outside_address']}",
+                f"{tunnel['inside_address']} -> {tunnel['peer_inside_address']}" if tunnel["inside_address"] else "",
+                f"{item['bgp']['customer_asn']} -> {item['bgp']['amazon_asn']}" if item["bgp"] else "static",
+                item["mode"],
+                _some(item["announce"]),
+                _some(item["remote"]),
+            )
+            for name, item in connections.items()
+            for tunnel in item["tunnels"]
+        ),
+    )
+
+
+def _outside(tunnel: Mapping[str, Any]) -> str:
+    local, outside = tunnel["local_address"], tunnel["outside_address"]
+    return str(local) if local == outside else f"{local} (NAT: {outside})"
+
+
 def _some(texts: Sequence[str], most: int = 3) -> str:
     more = [f"and {len(texts) - most} more"] if len(texts) > most else []
     return "; ".join([*texts[:most], *more])
 
 
-def of_verify(kernels: Sequence[Mapping[str, Any]], probes: Sequence[Mapping[str, Any]]) -> tuple[str, int]:
-    """(text, number of faults). kernels: {host, role, state, objects}; probes: {where, sent, right, wrong: [text]}."""
+def of_verify(
+    kernels: Sequence[Mapping[str, Any]],
+    probes: Sequence[Mapping[str, Any]],
+    tunnels: Sequence[Mapping[str, Any]] = (),
+) -> tuple[str, int]:
+    """(text, number of faults).
+
+    kernels: {host, role, state, objects}; probes: {source, target, sent, right, wrong: [text]}; tunnels: {host, name,
+    peer, up, verdict, reason, esp, bgp} as vpn_status returns them, esp None where the host gave no answer.
+    """
     drift = table(
         "Kernel and boot files against the plan",
         ("host", "role", "state", "what differs"),
@@ -146,15 +184,39 @@ def of_verify(kernels: Sequence[Mapping[str, Any]], probes: Sequence[Mapping[str
         ("sent from", "to", "sent", "as planned"),
         ((item["source"], item["target"], item["sent"], item["right"]) for item in probes),
     )
+    up = sum(1 for item in tunnels if item["up"])
     faults = sum(1 for item in kernels if item["state"] != "as planned")
-    faults += sum(item["sent"] - item["right"] for item in probes)
+    faults += sum(item["sent"] - item["right"] for item in probes) + len(tunnels) - up
     wrong = [text for item in probes for text in item["wrong"]]
-    parts = [drift, packets]
+    parts = [drift, _tunnels(tunnels), packets] if tunnels else [drift, packets]
     if wrong:
         parts.append(table("Packets that went wrong", ("what",), ([text] for text in wrong)))
-    sent = sum(item["sent"] for item in probes)
-    parts.append(
-        f"{len(kernels)} roles compared, {sent} packets sent: "
-        + ("all as planned" if not faults else f"{faults} faults")
-    )
+    done = [f"{len(kernels)} roles compared", f"{sum(item['sent'] for item in probes)} packets sent"]
+    done += [f"{up} of {len(tunnels)} tunnels up"] if tunnels else []
+    parts.append(f"{', '.join(done)}: " + ("all as planned" if not faults else f"{faults} faults"))
     return "\n\n".join(parts), faults
+
+
+def _tunnels(tunnels: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for item in tunnels:
+        esp, bgp = item["esp"] or {}, item["bgp"] or {}
+        rows.append(
+            (
+                item["host"],
+                item["name"],
+                item["peer"],
+                _moment(esp.get("since")),
+                _moment(bgp.get("since")),
+                _some(bgp.get("accepted", [])),
+                _some(bgp.get("advertised", [])),
+                f"{item['verdict']}: {item['reason']}" if item["reason"] else item["verdict"],
+            )
+        )
+    header = ("host", "tunnel", "peer", "IPsec since", "BGP since", "prefixes in", "prefixes out", "verdict")
+    return table("Tunnels, times in UTC", header, rows)
+
+
+def _moment(text: str | None) -> str | None:
+    """2026-11-22T10:49:12Z without what a column says once."""
+    return text and text.replace("T", " ").rstrip("Z")
