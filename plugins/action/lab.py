@@ -13,11 +13,13 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.plainlinux.vpc.plugins.plugin_utils import _psks
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab import build, image, teardown, topology
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.system import LabError
 
 PROGRAMS = ("ip", "systemd-nspawn", "nsenter", "unshare", "mount", "umount", "modprobe", "sysctl")
 BUILDERS = ("debootstrap", "dpkg-deb")
+FORWARDERS = ("nft",)
 
 
 class ActionModule(ActionBase):
@@ -51,14 +53,15 @@ class ActionModule(ActionBase):
             if options["state"] == "absent":
                 removed = teardown.absent(options["name"], check)
                 return {"changed": bool(removed), "removed": removed, "name": options["name"]}
-            return self._present(options, check)
+            return self._present(options, check, task_vars or {})
         except (LabError, OSError) as error:
             raise AnsibleActionFail(f"lab {options['name']}: {error}") from error
 
-    def _present(self, options: dict[str, Any], check: bool) -> dict[str, Any]:
+    def _present(self, options: dict[str, Any], check: bool, task_vars: dict[str, Any]) -> dict[str, Any]:
         plan = Path(options["plan"])
         try:
-            wanted = topology.build(json.loads(plan.read_text(encoding="utf-8")), options["name"])
+            content = json.loads(plan.read_text(encoding="utf-8"))
+            wanted = topology.build(content, options["name"])
         except (OSError, ValueError) as error:
             raise LabError(f"plan: {plan} cannot be read: {error}") from error
         cache = options["cache_dir"] or os.path.join(
@@ -74,10 +77,11 @@ class ActionModule(ActionBase):
             cached = all(
                 path.is_dir() for path in image.layers(choice.cache, choice.suite, choice.packages, choice.mirror)
             )
-            missing = [name for name in PROGRAMS + (() if cached else BUILDERS) if not shutil.which(name)]
+            needed = (*PROGRAMS, *(() if cached else BUILDERS), *(FORWARDERS if wanted.connections else ()))
+            missing = [name for name in needed if not shutil.which(name)]
             if missing:
                 raise LabError(f"programs are missing: {', '.join(missing)}; the role plainlinux.vpc.lab installs them")
-        report = build.present(wanted, choice, check)
+        report = build.present(wanted, choice, self._keys(content, task_vars), check)
         result: dict[str, Any] = {
             "changed": report.changed,
             "name": wanted.lab,
@@ -88,6 +92,14 @@ class ActionModule(ActionBase):
             "waiting": report.waiting,
             "failed_units": report.failed_units,
             "gateways": list(wanted.gateways),
+            "connections": {
+                connection.name: {
+                    "endpoints": {tunnel.name: tunnel.peer for tunnel in connection.tunnels},
+                    "vpc_host": connection.vpc_host,
+                    "address": connection.address,
+                }
+                for connection in wanted.connections
+            },
         }
         for host, units in report.failed_units.items():
             self._display.warning(f"lab host {host} is degraded: {', '.join(units)}")
@@ -95,3 +107,11 @@ class ActionModule(ActionBase):
             result["failed"] = True
             result["msg"] = "; ".join(f"{name}: {text}" for name, text in sorted(report.failed.items()))
         return result
+
+    def _keys(self, plan: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, str]:
+        """The pre-shared key of each tunnel, by name: what the gateway's own variables say."""
+        found: dict[str, str] = {}
+        for connection in (plan.get("connections") or {}).values():
+            variables = task_vars["hostvars"][connection["gateway"]]
+            found |= _psks.keys(variables, self._templar.template, connection["tunnels"])
+        return found

@@ -22,8 +22,11 @@ description:
     internet is the gateway of flat networks.
   - Where a host has the helper of role P(plainlinux.vpc.antispoof#role), it is told of each interface of a guest before
     that comes up, and when it is gone.
+  - A VPN connection of the plan gets its other end, a double of AWS - for each tunnel a machine that bears the tunnel's
+    name, and a host C(<connection>-vpc) in the VPC behind them. The internet carries what gateways and endpoints send
+    to each other, translates the address of a gateway that is behind NAT, and forwards nothing else.
   - Hosts, guests and the internet are the network namespaces C(<name>-<host>), C(<name>-vm-<guest>) and
-    C(<name>-internet), to be entered with C(ip netns exec).
+    C(<name>-internet), to be entered with C(ip netns exec). The other end of a VPN consists of hosts.
   - The network of the controller itself is not touched.
   - The root file system of the hosts is built once and cached. Building takes one to two minutes and needs a Debian
     mirror.
@@ -66,6 +69,7 @@ options:
     description:
       - Packages that the hosts can install, with their dependencies, from a package repository of their own. A lab host
         reaches no other one.
+      - Where the plan has VPN connections, what their other ends need is added, and installed there once and for all.
     type: list
     elements: str
     default:
@@ -90,9 +94,12 @@ attributes:
     platforms: Linux with systemd-nspawn; the controller must run as root
 notes:
   - The action runs on the controller, whatever host the task is for; run it for one host only.
+  - Pre-shared keys are read from the variables of each connection's gateway when the lab is built. A key is in one file
+    of its endpoint, which only root can read. When it changes, the endpoint takes it up and interrupts the tunnel.
 requirements:
   - root on the controller
   - debootstrap, systemd-container, iproute2, util-linux, procps and kmod on the controller
+  - with VPN connections, nftables and C(/dev/net/tun) on the controller
 seealso:
   - plugin: plainlinux.vpc.lab
     plugin_type: connection
@@ -129,8 +136,8 @@ name:
 hosts:
   description:
     - What was done to hosts, by name.
-    - V(created), V(rebuilt) (with an empty disk), V(started) (its disk was kept) or V(named) (the network namespace got
-      its name back).
+    - V(created), V(rebuilt) (with an empty disk), V(started) (its disk was kept), V(rekeyed) (the endpoint of a VPN has
+      another key) or V(named) (the network namespace got its name back).
   type: dict
   returned: O(state=present)
   sample:
@@ -175,4 +182,28 @@ gateways:
   sample:
     - 192.168.56.254/24
     - fe80::c0a8:38fe/64
+connections:
+  description: The other end of each VPN connection, by name of the connection.
+  type: dict
+  returned: O(state=present)
+  contains:
+    endpoints:
+      description: Name of each endpoint, which is that of its tunnel, and its address.
+      type: dict
+      returned: always
+    vpc_host:
+      description: Name of the host in the VPC.
+      type: str
+      returned: always
+    address:
+      description: Address of that host; none where the VPC has no network that could have a host.
+      type: str
+      returned: always
+  sample:
+    aws1:
+      endpoints:
+        aws1-1: 192.0.2.10
+        aws1-2: 192.0.2.20
+      vpc_host: aws1-vpc
+      address: 10.20.0.10
 """

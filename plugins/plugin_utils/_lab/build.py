@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from . import control, guest, image, machine, netns, teardown, underlay
+from . import control, guest, image, machine, netns, teardown, transit, underlay
+from .aws import key
+from .aws.ipsec import SERVICE
+from .aws.machines import PACKAGES
+from .host import Host
 from .paths import Paths
 from .system import LabError, recall, start, write
-from .topology import Host, Topology, Vif, to_json
+from .topology import Topology, Vif, to_json
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,6 +28,7 @@ Result = TypeVar("Result")
 BOOT_TIMEOUT = 240.0
 # To begin with, and for each interface: more than the patience of the guard.
 PLUG_TIMEOUT = (45.0, 1.0)
+REKEYED = "rekeyed"
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,14 @@ class Options:
     packages: tuple[str, ...]
     cache: Path
     mirror: str | None = None
+
+    def lowers(self) -> list[Path]:
+        """The lower layers of a host, topmost first."""
+        return list(image.layers(self.cache, self.suite, self.packages, self.mirror))
+
+    def double(self) -> list[Path]:
+        """The lower layers of a machine that Ansible does not configure, topmost first."""
+        return [image.double(self.lowers(), self.suite, PACKAGES), *self.lowers()]
 
 
 @dataclass
@@ -64,19 +77,28 @@ def in_parallel(action: Callable[[Item], Result], items: Iterable[Item]) -> list
         return list(pool.map(action, todo))
 
 
-def present(topology: Topology, options: Options, check: bool = False) -> Report:
-    """Make the lab that a topology describes. With `check`, only say what would be made."""
+def present(topology: Topology, options: Options, keys: Mapping[str, str], check: bool = False) -> Report:
+    """Make the lab that a topology describes. With `check`, only say what would be made.
+
+    keys: the pre-shared key of each tunnel, by the name of the tunnel.
+    """
     paths = Paths(topology.lab)
-    layers = [str(path) for path in image.layers(options.cache, options.suite, options.packages, options.mirror)]
-    report = Report(image_built=not all(Path(layer).is_dir() for layer in layers))
+    if topology.connections:
+        options = replace(options, packages=(*options.packages, *PACKAGES))
+        if not check and not os.path.exists(machine.TUN):
+            raise LabError(f"{machine.TUN}: is missing; the other end of a VPN connection needs it")
+    layers = options.double() if topology.connections else options.lowers()
+    report = Report(image_built=not all(layer.is_dir() for layer in layers))
     names = [topology.underlay, topology.internet, *(host.netns for host in topology.hosts)]
     netns.refuse_foreign(paths, [*names, *map(topology.guest_netns, topology.guests)])
     if check:
-        _foresee(report, paths, topology, layers)
+        _foresee(report, paths, topology, options, keys)
         return report
     # a host whose directories only root can read is no host
     os.umask(0o022)
     report.image_built = image.ensure(options.cache, options.suite, options.packages, options.mirror)
+    if topology.connections:
+        report.image_built |= image.ensure_double(options.lowers(), options.suite, PACKAGES)
     machine.load_modules()
     with paths.locked():
         paths.make()
@@ -90,7 +112,10 @@ def present(topology: Topology, options: Options, check: bool = False) -> Report
         ]
         report.guests = dict.fromkeys(made, "created")
         ports = netns.links(topology.underlay)
-        words = in_parallel(lambda host: _ensure_host(paths, topology, host, layers, ports), topology.hosts)
+        words = in_parallel(
+            lambda host: _ensure_host(paths, topology, host, _layers(options, host), ports, keys.get(host.name)),
+            topology.hosts,
+        )
         report.hosts = {host.name: word for host, word in zip(topology.hosts, words) if word}
         _plug(report, paths, topology, made)
         for host in topology.hosts:
@@ -102,16 +127,22 @@ def _maker(paths: Paths, topology: Topology) -> Callable[[str], bool]:
     return lambda name: guest.create(paths, topology.guest_netns(name))
 
 
-def _foresee(report: Report, paths: Paths, topology: Topology, layers: Sequence[str]) -> None:
+def _layers(options: Options, host: Host) -> list[str]:
+    return [str(layer) for layer in (options.double() if host.files else options.lowers())]
+
+
+def _foresee(report: Report, paths: Paths, topology: Topology, options: Options, keys: Mapping[str, str]) -> None:
     """Fill a report with what would be made, from what can be read without changing anything."""
-    report.underlay = not (netns.exists(topology.underlay) and netns.exists(topology.internet))
+    report.underlay = not (netns.exists(topology.underlay) and netns.exists(topology.internet)) or transit.differs(
+        paths, topology.internet, topology.connections, topology.underlay_addresses
+    )
     report.removed = sorted(_superfluous(paths, topology))
     report.guests = {name: "created" for name in topology.guests if not netns.exists(topology.guest_netns(name))}
     ports = netns.links(topology.underlay)
     for host in topology.hosts:
-        word = _difference(paths, topology, host, layers, ports)
-        if word:
-            report.hosts[host.name] = word
+        word = _difference(paths, topology, host, _layers(options, host), ports)
+        if word or key.differs(paths, host.name, keys.get(host.name)):
+            report.hosts[host.name] = word or REKEYED
         there = control.request(paths.control(host.name), {"do": "status"})["vifs"] if not word else {}
         wanted = {vif.vif: to_json(vif) for vif in topology.vifs if vif.host == host.name}
         for vif in [*wanted.values(), *there.values()]:
@@ -162,13 +193,18 @@ def _difference(
 
 
 def _plugged(ports: dict[str, dict[str, Any]], host: Host) -> bool:
-    return all(ports.get(cable.port, {}).get("master") == underlay.BRIDGE for cable in host.cables)
+    return all(ports.get(cable.port, {}).get("master") == cable.bridge for cable in host.cables)
 
 
 def _ensure_host(
-    paths: Paths, topology: Topology, host: Host, layers: Sequence[str], ports: dict[str, dict[str, Any]]
+    paths: Paths,
+    topology: Topology,
+    host: Host,
+    layers: Sequence[str],
+    ports: dict[str, dict[str, Any]],
+    psk: str | None,
 ) -> str | None:
-    """Have a host up and running. Returns what was done, None if nothing."""
+    """Have a host up and running. Returns what was done, None if nothing. psk: that of an endpoint."""
     word = _difference(paths, topology, host, layers, ports)
     if word:
         machine.stop(paths, host.name)
@@ -177,12 +213,16 @@ def _ensure_host(
         paths.var.mkdir(mode=0o755, parents=True, exist_ok=True)
         paths.disk(host.name).mkdir(mode=0o755, exist_ok=True)
         write(paths.disk(host.name) / "layers", "".join(f"{layer}\n" for layer in layers))
+        key.put(paths, host.name, psk)
         write(paths.spec(host.name), _specification(topology, host, layers))
         paths.log(host.name).unlink(missing_ok=True)
         process = start("supervisor", [paths.lab, host.name], paths.log(host.name))
         pid = _await_host(paths, host, lambda: process.poll() is not None)
     else:
         pid = _await_host(paths, host, lambda: recall(paths.supervisor(host.name)) is None)
+        if key.put(paths, host.name, psk):
+            machine.restart(pid, SERVICE)
+            word = REKEYED
     if not netns.exists(host.netns):
         # its name was removed by hand; the namespace lives on with the host
         netns.attach(paths, host.netns, pid)

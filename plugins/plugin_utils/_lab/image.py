@@ -3,11 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The root file system of the lab hosts: built once, cached, never written again.
 
-Two directories, both lower layers of every host's overlay:
+Directories, the first two of which are lower layers of every host's overlay:
 
     base-<suite>-<key>      a small Debian from debootstrap
     packages-<suite>-<key>  on top of it: /srv/labrepo, a package repository with what the roles install, and an index
                             of it, so that apt works without a network
+    double-<suite>-<key>    on top of both: the packages of machines that Ansible does not configure, installed; only
+                            built for a lab that has such machines
 
 A key is a digest of everything that decides what is in the directory. A directory that exists is complete.
 """
@@ -21,7 +23,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,6 +46,11 @@ MASKED = (
 # udevd is skipped in containers, and with it the per-interface keys of sysctl.d: lab hosts run it as machines do.
 UDEV_UNITS = ("systemd-udevd.service", "systemd-udevd-control.socket", "systemd-udevd-kernel.socket")
 ANYWAY = "[Unit]\nConditionPathIsReadWrite=\n"
+
+# A kernel has a limit of instances of inotify, and each of these units takes some. Nobody logs in to such a machine.
+NOT_IN_DOUBLE = (
+    "dbus.service dbus.socket systemd-logind.service systemd-ask-password-console.path systemd-ask-password-wall.path"
+).split() + list(UDEV_UNITS)
 
 SOURCES = "deb [trusted=yes] file:/srv/labrepo ./\n"
 
@@ -86,6 +93,22 @@ def ensure(cache: Path, suite: str, packages: Sequence[str], mirror: str | None 
             _atomically(base, lambda new: _build_base(new, suite, mirror or own_mirror(), log))
         if not top.is_dir():
             _atomically(top, lambda new: _build_packages(new, base, packages, log))
+    return True
+
+
+def double(lowers: Sequence[Path], suite: str, packages: Sequence[str]) -> Path:
+    """The layer upon the two others in which packages are installed, whether it exists or not."""
+    return lowers[0].parent / f"double-{suite}-{key(FORMAT, lowers[0].name, NOT_IN_DOUBLE, sorted(set(packages)))}"
+
+
+def ensure_double(lowers: Sequence[Path], suite: str, packages: Sequence[str]) -> bool:
+    """Build that layer unless it is there; the two others must be. Returns whether it was built."""
+    layer = double(lowers, suite, packages)
+    if layer.is_dir():
+        return False
+    with _locked(layer.parent):
+        if not layer.is_dir():
+            _atomically(layer, lambda new: _build_double(new, lowers, packages, layer.parent / f"build-{suite}.log"))
     return True
 
 
@@ -143,9 +166,7 @@ def _build_base(new: Path, suite: str, mirror: str | None, log: Path) -> None:
     command = ["debootstrap", "--variant=minbase", f"--include={','.join(BASE)}", suite, str(root)]
     _script(shlex.join([*command, mirror] if mirror else command), log)
     system = root / "etc/systemd/system"
-    for unit in MASKED:
-        (system / unit).unlink(missing_ok=True)
-        (system / unit).symlink_to("/dev/null")
+    _mask(root, MASKED)
     (system / "default.target").unlink(missing_ok=True)
     (system / "default.target").symlink_to("/lib/systemd/system/multi-user.target")
     for unit in UDEV_UNITS:
@@ -158,11 +179,33 @@ def _build_base(new: Path, suite: str, mirror: str | None, log: Path) -> None:
     _script(f"{shlex.join(['chroot', str(root), 'systemctl', 'enable', 'systemd-networkd.service'])}", log)
 
 
-def _build_packages(new: Path, base: Path, packages: Sequence[str], log: Path) -> None:
+def _overlay(new: Path, lowers: Sequence[Path]) -> tuple[Path, Path, str]:
+    """The directories that take the changes and show the whole, and the command that mounts them."""
     upper, work, root = new / "tree", new / "work", new / "root"
     for directory in (upper, work, root):
         directory.mkdir(mode=0o755)
-    mount = f"mount -t overlay overlay -o lowerdir={base},upperdir={upper},workdir={work} {shlex.quote(str(root))}"
+    options = f"lowerdir={':'.join(map(str, lowers))},upperdir={upper},workdir={work}"
+    return upper, root, shlex.join(["mount", "-t", "overlay", "overlay", "-o", options, str(root)])
+
+
+def _build_double(new: Path, lowers: Sequence[Path], packages: Sequence[str], log: Path) -> None:
+    upper, root, mount = _overlay(new, lowers)
+    # what is installed is enabled, but must not be started here
+    _file(upper / "usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n")
+    (upper / "usr/sbin/policy-rc.d").chmod(0o755)
+    into = shlex.quote(str(root))
+    _script(
+        f"{mount}\nmount -t proc proc {into}/proc\n"
+        f"chroot {into} apt-get -q -y --no-install-recommends install {' '.join(sorted(set(packages)))}\n"
+        f"chroot {into} apt-get clean\n",
+        log,
+    )
+    (upper / "usr/sbin/policy-rc.d").unlink()
+    _mask(upper, NOT_IN_DOUBLE)
+
+
+def _build_packages(new: Path, base: Path, packages: Sequence[str], log: Path) -> None:
+    upper, root, mount = _overlay(new, [base])
     apt = f"chroot {shlex.quote(str(root))} apt-get -q -y -c /root/lab-apt.conf"
     repository = upper / "srv/labrepo"
     repository.mkdir(parents=True)
@@ -186,6 +229,14 @@ def _build_packages(new: Path, base: Path, packages: Sequence[str], log: Path) -
     _file(upper / "etc/apt/sources.list", SOURCES)
     _script(f"{mount}\n{apt} update", log)
     (upper / "root/lab-apt.conf").unlink()
+
+
+def _mask(root: Path, units: Iterable[str]) -> None:
+    system = root / "etc/systemd/system"
+    system.mkdir(parents=True, exist_ok=True)
+    for unit in units:
+        (system / unit).unlink(missing_ok=True)
+        (system / unit).symlink_to("/dev/null")
 
 
 def _stanza(path: Path) -> str:

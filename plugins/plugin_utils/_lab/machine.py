@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import cgroup, netns, networkd
+from .host import Host
 from .paths import NETNS, VAR, Paths, remove_if_empty
 from .system import ENVIRONMENT, LabError, log, run
-from .topology import Host
 
 MARKER = "etc/plainlinux-vpc-lab"
 NSPAWN_STATE = Path("/run/systemd/nspawn")
@@ -39,6 +39,11 @@ RemainAfterExit=yes
 ExecStart=mount --bind /sys/devices/virtual/net /sys/devices/virtual/net
 ExecStart=mount -o remount,rw,nosuid,nodev,noexec /sys/devices/virtual/net
 """
+
+# A node of its own: udev and roles in a host give it other permissions, and the machine's must keep those that it has.
+TUN = "/dev/net/tun"
+TUN_FILE = "etc/tmpfiles.d/lab-tun.conf"
+TUN_TEXT = "d /dev/net 0755\nc! /dev/net/tun 0666 - - - 10:200\n"
 
 # What a kernel may have built in, its option, and where modprobe expects it. Only for kernels without a module tree.
 BUILT_IN = {
@@ -73,6 +78,8 @@ def prepare(paths: Paths, host: Host, layers: Sequence[str]) -> Path:
     _file(root / "etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {host.name}\n::1 localhost ip6-localhost ip6-loopback\n")
     _file(root / MARKER, f"{paths.lab}/{host.name}\n")
     _boot_configuration(root, host)
+    for file in host.files:
+        _file(root / file.path, file.text, file.mode)
     if not (upper / "etc/machine-id").exists():
         # one identity shared by all hosts would give them equal bridge MACs and DHCP identifiers
         _file(root / "etc/machine-id", f"{uuid.uuid4().hex}\n")
@@ -89,6 +96,8 @@ def _boot_configuration(root: Path, host: Host) -> None:
             path.unlink()
     for name, text in files.items():
         _file(root / networkd.FOLDER / name, text)
+    if os.path.exists(TUN):
+        _file(root / TUN_FILE, TUN_TEXT)
     _file(root / "etc/systemd/system" / SYSFS_UNIT, SYSFS_TEXT)
     wanted = root / "etc/systemd/system/sysinit.target.wants" / SYSFS_UNIT
     wanted.parent.mkdir(parents=True, exist_ok=True)
@@ -96,12 +105,12 @@ def _boot_configuration(root: Path, host: Host) -> None:
         wanted.symlink_to(f"/etc/systemd/system/{SYSFS_UNIT}")
 
 
-def plug_underlay(host: Host, switch: str, bridge: str) -> None:
-    """Give the host its cables, with the same MACs at every boot."""
-    netns.unlink(switch, [cable.port for cable in host.cables])
-    for port, name, mac in host.cables:
+def plug(host: Host, underlay: str) -> None:
+    """Give the host its cables, with the same MACs at every boot. underlay: the namespace with the bridges."""
+    netns.unlink(underlay, [cable.port for cable in host.cables])
+    for port, name, mac, bridge in host.cables:
         netns.batch(
-            switch,
+            underlay,
             [
                 f"link add name {port} type veth peer name {name} address {mac} netns {host.netns}",
                 f"link set dev {port} master {bridge}",
@@ -128,8 +137,6 @@ def boot(paths: Paths, host: Host, root: Path) -> subprocess.Popen[bytes]:
         "--link-journal=no",
         "--console=pipe",
     ]
-    if os.path.exists("/dev/net/tun"):
-        command.append("--bind=/dev/net/tun")
     if modules().is_dir():
         command.append(f"--bind-ro={modules()}:/usr/lib/modules/{os.uname().release}")
     # what a killed systemd-nspawn leaves behind, to be removed with the host
@@ -164,6 +171,11 @@ def state(pid: int, timeout: float) -> str:
     """Wait until a host has booted, or failed to: running, degraded, ...; empty if it cannot be asked yet, or if it
     takes longer than `timeout` seconds."""
     return _ask(pid, ["systemctl", "is-system-running", "--wait"], timeout)
+
+
+def restart(pid: int, unit: str) -> None:
+    """Restart a unit of a host. LabError if that fails."""
+    run(["nsenter", "-t", str(pid), "-a", "--", "systemctl", "restart", unit])
 
 
 def failed_units(pid: int) -> list[str]:
@@ -264,8 +276,8 @@ def _namespace_pids(pid: int) -> list[str]:
     return []
 
 
-def _file(path: Path, text: str) -> None:
+def _file(path: Path, text: str, mode: int = 0o644) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.write_text(text, encoding="utf-8")
-    path.chmod(0o644)
+    path.chmod(mode)

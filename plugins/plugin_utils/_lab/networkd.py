@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from .flat import Bridge
-from .topology import Host
+from .host import Host
 
 FOLDER = "etc/systemd/network"
 PREFIX = "10-lab-"
@@ -15,7 +15,9 @@ _QUIET = "LinkLocalAddressing=no\nIPv6AcceptRA=no\n"
 
 
 def files(host: Host) -> dict[str, str]:
-    """Name -> text of the files for systemd-networkd."""
+    """Name -> text of the files for systemd-networkd; none for a host that brings its own."""
+    if host.files:
+        return {}
     found = {f"{PREFIX}{host.interface}.network": _underlay(host)}
     for bridge in host.bridges:
         found[f"{PREFIX}{bridge.name}.netdev"] = _bridge(bridge)

@@ -21,10 +21,11 @@ import time
 from collections.abc import Callable, Container, Iterable
 from typing import Any
 
-from . import cgroup, control, guard, guest, machine, netns, underlay
+from . import cgroup, control, guard, guest, machine, netns
+from .host import Host, host_from_json
 from .paths import Paths
 from .system import LabError, log, recall, remember
-from .topology import Host, Vif, host_from_json, to_json, vif_from_json
+from .topology import Vif, to_json, vif_from_json
 
 # A host that has not booted by then is handed over as it is, in seconds.
 BOOT_TIMEOUT = 180.0
@@ -171,7 +172,7 @@ class Supervisor:
         host = self.host
         netns.delete(self.paths, host.netns)
         netns.add(self.paths, host.netns)
-        machine.plug_underlay(host, self.switch, underlay.BRIDGE)
+        machine.plug(host, self.switch)
         root = machine.prepare(self.paths, host, self.layers)
         self.monitor = netns.link_monitor(host.netns)
         self.selector.register(self.monitor, selectors.EVENT_READ, self.links_changed)

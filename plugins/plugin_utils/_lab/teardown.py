@@ -12,9 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from . import cgroup, internet, machine, netns
+from .host import host_from_json, port_name
 from .paths import NETNS, RUN, VAR, Paths, remove_if_empty
 from .system import run
-from .topology import host_from_json, port_name
 
 # In seconds; not every first process collects orphans at once.
 ZOMBIE_TIMEOUT = 2.0

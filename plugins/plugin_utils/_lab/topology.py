@@ -8,15 +8,17 @@ Everything is plain data that survives JSON, because the supervisors of the host
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from . import flat
+from .aws import connection as aws
+from .aws import machines
 from .flat import INTERFACE, INTERFACE_MAX, Bridge, Flat
+from .host import Host, link_local, nic_mac, port_name
 from .system import LabError
 
 PLAN_FORMAT = 1
@@ -30,43 +32,6 @@ _GUEST_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 # Limits of the kernel and of systemd: sethostname(2), file names.
 HOST_NAME_MAX = 64
 NETNS_MAX = 128
-
-
-class Cable(NamedTuple):
-    """From the underlay's switch to a host. port: its end at the switch; name and mac: the host's end."""
-
-    port: str
-    name: str
-    mac: str
-
-
-@dataclass(frozen=True)
-class Host:
-    """A lab host. addresses: on the underlay, with prefix lengths. gateways: next hops of the default routes.
-
-    card: its network card, with its MAC and the switch's port for it. bridges: those of flat networks; where one has
-    the card as its uplink, it has the addresses too.
-    """
-
-    name: str
-    netns: str
-    port: str
-    mac: str
-    addresses: tuple[str, ...]
-    gateways: tuple[str, ...]
-    card: str = "eth0"
-    bridges: tuple[Bridge, ...] = ()
-
-    @property
-    def interface(self) -> str:
-        """The interface that has the underlay addresses."""
-        return next((bridge.name for bridge in self.bridges if bridge.uplink == self.card), self.card)
-
-    @property
-    def cables(self) -> tuple[Cable, ...]:
-        """All its cables, that of the network card first."""
-        others = [Cable(its.port, its.uplink, its.mac) for its in self.bridges if its.port and its.uplink]
-        return (Cable(self.port, self.card, self.mac), *others)
 
 
 class Underlay(NamedTuple):
@@ -99,13 +64,19 @@ class Vif:
 
 @dataclass(frozen=True)
 class Topology:
-    """A whole lab. gateways: addresses of the internet's namespace on the underlay, with prefix lengths."""
+    """A whole lab. gateways: addresses of the internet's namespace on the underlay, with prefix lengths.
+
+    connections: VPN connections; the machines of their other ends are among the hosts. underlay_addresses: of the
+    hosts of the plan, without prefix lengths.
+    """
 
     lab: str
     hosts: tuple[Host, ...]
     guests: tuple[str, ...]
     vifs: tuple[Vif, ...]
     gateways: tuple[str, ...]
+    connections: tuple[aws.Connection, ...] = ()
+    underlay_addresses: tuple[str, ...] = ()
 
     @property
     def underlay(self) -> str:
@@ -125,13 +96,6 @@ class Topology:
 def to_json(item: Host | Vif) -> dict[str, Any]:
     """A host or an interface as JSON types."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(item).items()}
-
-
-def host_from_json(data: Mapping[str, Any]) -> Host:
-    """The inverse of `to_json` for a host."""
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-    values["bridges"] = tuple(Bridge(**bridge) for bridge in values["bridges"])
-    return Host(**values)
 
 
 def vif_from_json(data: Mapping[str, Any]) -> Vif:
@@ -162,10 +126,20 @@ def build(plan: Mapping[str, Any], lab: str) -> Topology:
     if errors:
         raise LabError("\n".join(errors))
     gateways, prefixes = underlay({name: host["underlay"] for name, host in hosts.items()}, flats)
+    connections = aws.read(plan.get("connections") or {})
+    internet = [address.partition("/")[0] for address in (*INTERNET, gateways[0])]
+    errors = list(aws.errors(connections, hosts, internet, prefixes[0]))
+    errors += _length_errors(lab, (name for connection in connections for name in connection.machines))
+    if errors:
+        raise LabError("\n".join(errors))
     common = Underlay(gateways, prefixes, flat.card(flats))
+    more = aws.gateway_addresses(connections, hosts)
     return Topology(
         lab=lab,
-        hosts=tuple(_host(lab, name, hosts[name], placed[name], common) for name in sorted(hosts)),
+        hosts=(
+            *(_host(lab, name, hosts[name], placed[name], common, more.get(name, ())) for name in sorted(hosts)),
+            *machines.hosts(lab, connections, gateways[0]),
+        ),
         guests=tuple(sorted(instances)),
         vifs=tuple(
             _vif(lab, guest, instances[guest], number)
@@ -180,6 +154,8 @@ def build(plan: Mapping[str, Any], lab: str) -> Topology:
                 ]
             )
         ),
+        connections=connections,
+        underlay_addresses=tuple(sorted(host["underlay"] for host in hosts.values())),
     )
 
 
@@ -219,32 +195,13 @@ def _highest_free(first: int, last: int, used: set[int], taken: Sequence[tuple[i
     return None
 
 
-def link_local(address: str) -> str:
-    """The IPv6 link-local address that has an IPv4 address embedded: 192.168.56.103 -> fe80::c0a8:3867."""
-    return str(ipaddress.IPv6Address((0xFE80 << 112) | int(ipaddress.IPv4Address(address))))
-
-
-def nic_mac(*names: str) -> str:
-    """A locally administered MAC address that is always the same for the same names."""
-    digest = hashlib.sha256("/".join(names).encode()).hexdigest()
-    return ":".join(["02", *(digest[index : index + 2] for index in range(0, 10, 2))])
-
-
-def port_name(host: str, uplink: str = "") -> str:
-    """Name of the underlay switch's port for a host, or for an uplink of it; a digest stands for one that is too long.
-
-    No name of a host has a tilde.
-    """
-    what = f"{host}~{uplink}" if uplink else host
-    name = f"p-{what}"
-    return name if len(name) <= INTERFACE_MAX else f"p-{hashlib.sha256(what.encode()).hexdigest()[:12]}"
-
-
 def _numbers(instance: Mapping[str, Any]) -> range:
     return range(len(instance["interfaces"]))
 
 
-def _host(lab: str, name: str, host: Mapping[str, Any], flats: Sequence[Flat], common: Underlay) -> Host:
+def _host(
+    lab: str, name: str, host: Mapping[str, Any], flats: Sequence[Flat], common: Underlay, more: Sequence[str]
+) -> Host:
     own = link_local(host["underlay"])
     other = ipaddress.IPv6Address(host.get("underlay6") or own)
     length6 = next((network.cidr6.prefixlen for network in flats if network.cidr6 and other in network.cidr6), 64)
@@ -261,6 +218,7 @@ def _host(lab: str, name: str, host: Mapping[str, Any], flats: Sequence[Flat], c
                     f"{host['underlay']}/{common.prefixes[0]}",
                     f"{own}/{common.prefixes[1]}",
                     f"{other}/{length6}",
+                    *(f"{address}/32" for address in more),
                 ]
             )
         ),
@@ -307,8 +265,7 @@ def _host_errors(lab: str, hosts: Mapping[str, Any]) -> list[str]:
             errors.append(f"{path}: this host name is taken by the lab itself (internet, underlay, vm-...)")
         elif not _HOST_NAME.fullmatch(name) or ".." in name:
             errors.append(f"{path}: is no host name; allowed are letters, digits, dots, hyphens and underscores")
-        if len(f"{lab}-{name}") > HOST_NAME_MAX:
-            errors.append(f"{path}: {lab}-{name} has more than {HOST_NAME_MAX} characters; choose a shorter lab name")
+        errors += _length_errors(lab, [name])
         try:
             address = str(ipaddress.IPv4Address(host.get("underlay")))
         except ValueError:
@@ -322,6 +279,12 @@ def _host_errors(lab: str, hosts: Mapping[str, Any]) -> list[str]:
         except ValueError:
             errors.append(f"{path}.underlay6: {host['underlay6']!r} is no IPv6 address")
     return errors
+
+
+def _length_errors(lab: str, names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        if len(f"{lab}-{name}") > HOST_NAME_MAX:
+            yield f"plan.hosts.{name}: {lab}-{name} has more than {HOST_NAME_MAX} characters; choose a shorter lab name"
 
 
 def _guest_errors(

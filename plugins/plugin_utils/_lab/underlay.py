@@ -1,29 +1,37 @@
 # Copyright (c) 2026 plainlinux.vpc authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The underlay: one switch that all hosts share, and the internet, which is the default gateway on it."""
+"""The underlay: one switch that all hosts share, and the internet, which is the default gateway on it.
+
+In the namespace of the switch there is a bridge more for each VPC at the other end of a VPN.
+"""
 
 from __future__ import annotations
 
 import time
 
-from . import internet, netns
+from . import internet, netns, transit
+from .aws.connection import LAN_PREFIX
+from .host import SWITCH, nic_mac
 from .paths import Paths
 from .system import LabError, recall, run, start
-from .topology import INTERNET, Topology, nic_mac
+from .topology import INTERNET, Topology
 
-BRIDGE = "switch"
 PORT = "internet"
 
 
 def create_switch(paths: Paths, topology: Topology) -> bool:
-    """Make the switch: a bridge in a namespace of its own. Returns whether it was made."""
-    if not netns.add(paths, topology.underlay) and BRIDGE in netns.links(topology.underlay):
+    """Make the switch: a bridge in a namespace of its own. Returns whether anything was made or removed."""
+    netns.add(paths, topology.underlay)
+    wanted = {SWITCH, *(connection.lan for connection in topology.connections)}
+    there = netns.links(topology.underlay)
+    bridges = {name for name in there if name == SWITCH or name.startswith(LAN_PREFIX)}
+    if bridges == wanted:
         return False
-    netns.batch(
-        topology.underlay,
-        [f"link add name {BRIDGE} type bridge mcast_snooping 0", f"link set dev {BRIDGE} addrgenmode none up"],
-    )
+    lines = [f"link delete dev {name}" for name in sorted(bridges - wanted)]
+    for name in sorted(wanted - bridges):
+        lines += [f"link add name {name} type bridge mcast_snooping 0", f"link set dev {name} addrgenmode none up"]
+    netns.batch(topology.underlay, lines)
     # a switch does not ask a firewall; the keys exist only where br_netfilter is loaded
     keys = [f"net.bridge.bridge-nf-call-{tables}=0" for tables in ("iptables", "ip6tables", "arptables")]
     run(["ip", "netns", "exec", topology.underlay, "sysctl", "-e", "-q", "-w", *keys])
@@ -33,7 +41,8 @@ def create_switch(paths: Paths, topology: Topology) -> bool:
 def create_internet(paths: Paths, topology: Topology) -> bool:
     """Make the internet and what answers in it. Returns whether anything was made.
 
-    It knows the underlay and its own addresses, but no network of the guests, and it forwards nothing.
+    It knows the underlay and its own addresses, but no network of the guests, and it forwards nothing but what is
+    between VPN gateways and their endpoints.
     """
     name = topology.internet
     made = netns.add(paths, name)
@@ -49,7 +58,7 @@ def create_internet(paths: Paths, topology: Topology) -> bool:
             topology.underlay,
             [
                 f"link add name {PORT} type veth peer name eth0 address {nic_mac(topology.lab)} netns {name}",
-                f"link set dev {PORT} master {BRIDGE}",
+                f"link set dev {PORT} master {SWITCH}",
                 f"link set dev {PORT} up",
             ],
         )
@@ -61,6 +70,7 @@ def create_internet(paths: Paths, topology: Topology) -> bool:
         lines = [f"address delete {address} dev eth0" for address in sorted(there - wanted)]
         lines += [f"address add {address} dev eth0 nodad" for address in topology.gateways if address not in there]
         netns.batch(name, lines)
+    made = transit.ensure(paths, name, topology.connections, topology.underlay_addresses) or made
     return _serve(paths, name) or made
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab import networkd, topology
+from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.host import Cable, Host, host_from_json, port_name
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.system import LabError
-from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.topology import Cable, Host, Topology
+from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.topology import Topology
 
 HYPERVISOR = ["antispoof", "hypervisor"]
 WWW: dict[str, Any] = {
@@ -158,11 +159,11 @@ def test_underlay(addresses: list[str], cidr: str, gateway: str, length: int) ->
 
 def test_json_round_trip() -> None:
     for item in topology.build(PLAN, "lab").hosts:
-        assert topology.host_from_json(json.loads(json.dumps(topology.to_json(item)))) == item
+        assert host_from_json(json.loads(json.dumps(topology.to_json(item)))) == item
 
 
 def test_long_names_of_hosts_have_short_ports() -> None:
-    names = {topology.port_name("hypervisor-1.example.com", uplink) for uplink in ("", "peth0", "peth1")}
+    names = {port_name("hypervisor-1.example.com", uplink) for uplink in ("", "peth0", "peth1")}
     assert len(names) == 3
     assert all(len(name) <= 15 for name in names)
 

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab import guard
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.flat import Bridge
+from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.host import Host
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.paths import Paths
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.supervisor import Guests
-from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.topology import Host, Vif
+from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.topology import Vif
 from ansible_collections.plainlinux.vpc.tests.unit.module_utils._kernel.kernel_tables import Netns
 
 

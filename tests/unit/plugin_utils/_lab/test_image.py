@@ -88,6 +88,16 @@ def test_nothing_to_build(tmp_path: Path) -> None:
     assert not (tmp_path / "lock").exists()
 
 
+def test_the_double_follows_what_it_lies_upon(tmp_path: Path) -> None:
+    lowers, others = (image.layers(tmp_path, "bookworm", [package]) for package in ("frr", "ipset"))
+    double = image.double(lowers, "bookworm", ["frr", "a"])
+    assert double == image.double(lowers, "bookworm", ["a", "frr", "a"])
+    assert double not in (image.double(others, "bookworm", ["frr", "a"]), image.double(lowers, "bookworm", ["frr"]))
+    double.mkdir()
+    assert image.ensure_double(lowers, "bookworm", ["a", "frr"]) is False
+    assert not (tmp_path / "lock").exists()
+
+
 def test_an_unfinished_build_leaves_nothing(tmp_path: Path) -> None:
     def build(new: Path) -> None:
         (new / "tree").mkdir()

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab import cgroup, guest, machine, paths, system, teardown
-from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.topology import Host, Vif
+from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.host import Host
+from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.topology import Vif
 
 HOST = Host("h", "lab-h", "p-h", "02:00:00:00:00:01", ("192.0.2.1/24", "fe80::1/64"), ("192.0.2.254", "fe80::fe"))
 VIF = Vif(

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab import topology
+from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.host import host_from_json, port_name
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.system import LabError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,7 +101,7 @@ def test_macs_differ_between_labs_and_hosts_and_are_local_unicast() -> None:
 def test_json_round_trip() -> None:
     lab = topology.build(PLAN, "lab")
     for host in lab.hosts:
-        assert topology.host_from_json(json.loads(json.dumps(topology.to_json(host)))) == host
+        assert host_from_json(json.loads(json.dumps(topology.to_json(host)))) == host
     for vif in lab.vifs:
         assert topology.vif_from_json(json.loads(json.dumps(topology.to_json(vif)))) == vif
 
@@ -137,7 +138,7 @@ def test_underlay_covers_all_and_the_gateway_is_free(numbers: list[int]) -> None
 
 def test_long_names_of_hosts_have_short_ports() -> None:
     names = [f"hypervisor-{number}.example.com" for number in range(50)]
-    ports = {topology.port_name(name) for name in names}
+    ports = {port_name(name) for name in names}
     assert len(ports) == 50
     assert all(len(port) <= 15 for port in ports)
 
