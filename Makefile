@@ -35,7 +35,7 @@ help:
 	@echo 'make test       all that CI runs: lint, unit, attacks, sanity, molecule (each is a target too)'
 	@echo 'make bench      benchmarks'
 	@echo 'make docs       HTML pages of all plugins and roles, in $(BUILD)/docs'
-	@echo 'make test-vm    boot the disk of a converged lab host in QEMU'
+	@echo 'make test-vm    Debian'\''s kernel in QEMU: lab hosts that boot, and a VPN gateway with kernel ESP'
 	@echo 'make clean      remove what make made in this folder, except the virtual environment'
 	@echo
 	@echo 'Variables: INVENTORY=path  ARGS="-e lab_suite=trixie"  PYTHON=python3.12'

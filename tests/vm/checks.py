@@ -19,8 +19,9 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.transaction
     Transaction,
 )
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import Output
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.systemd import UNIT
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import SCOPES
-from machine import UNIT, Machine
+from machine import Machine
 
 Shell = Callable[[str], Output]
 
@@ -38,6 +39,17 @@ SETTLED = 'sleep 1; while [ "$(systemctl show --property NJobs --value)" != 0 ];
 
 _SYSCTLS = "cat /etc/plainlinux-vpc/*/sysctl | cut -d' ' -f1 | sed 's,^,/proc/sys/,' | sort -u"
 _LINES_SHOWN = 8
+# of what a kind of link has
+_SHOWN = (
+    "stp_state",
+    "vlan_filtering",
+    "mcast_snooping",
+    "isolated",
+    "hairpin",
+    "neigh_suppress",
+    "proxy_arp",
+    "if_id",
+)
 
 
 @dataclass
@@ -68,13 +80,41 @@ def dumps(shell: Shell, ports: Collection[str], iptables: bool) -> dict[str, lis
         "addresses": _addresses(json.loads(ask("ip -d -j addr show")), ports),
         "rules": _lines(ask("ip -4 -N rule show; ip -6 -N rule show")),
         "routes": _routes(ask("ip -4 -N route show table all; ip -6 -N route show table all"), ports),
-        "nftables": ask("nft -s list ruleset").splitlines(),
+        "nftables": _nftables(ask("nft -s list ruleset")),
         "sysctls": _lines(ask(f"{_SYSCTLS} | xargs grep -H '' 2>&1; true")),
     }
     if iptables:
         text = ask("for tool in iptables ip6tables; do echo $tool; $tool-save | grep -v '^#'; done; ipset save | sort")
-        found["iptables"] = re.sub(r" \[\d+:\d+\]| (initval|hashsize|bucketsize) \w+", "", text).splitlines()
+        found["iptables"] = _tables(re.sub(r" \[\d+:\d+\]| (initval|hashsize|bucketsize) \w+", "", text))
     return found
+
+
+def _nftables(text: str) -> list[str]:
+    """Without what packets leave in sets that they may add to."""
+    sets = re.compile(r"^\tset \S+ \{\n.*?^\t\}\n", re.MULTILINE | re.DOTALL)
+    elements = re.compile(r"^\t\telements = \{.*?\}\n", re.MULTILINE | re.DOTALL)
+    found = sets.sub(lambda match: elements.sub("", match[0]) if "flags dynamic" in match[0] else match[0], text)
+    return found.splitlines()
+
+
+def _tables(text: str) -> list[str]:
+    """In one order of the tables, which else have that in which they were made; without those that do nothing.
+
+    The tools make a table with its first rule, and leave it: an empty one is everybody's.
+    """
+    tool = ""
+    tables: dict[tuple[str, str], list[str]] = {}
+    name = ""
+    for line in text.splitlines():
+        if line in ("iptables", "ip6tables"):
+            tool, name = line, ""
+        elif line.startswith("*"):
+            name = line
+        tables.setdefault((tool, name), []).append(line)
+        if line == "COMMIT":
+            name = "~"
+    idle = re.compile(r"\*\w+|:[A-Z]+ ACCEPT|COMMIT")
+    return [line for _key, lines in sorted(tables.items()) if not all(map(idle.fullmatch, lines)) for line in lines]
 
 
 def _lines(text: str) -> list[str]:
@@ -90,10 +130,10 @@ def _links(links: list[Mapping[str, Any]]) -> list[str]:
         kind = "card" if link["ifname"] == "eth0" else info.get("info_kind", "-")
         words = [link["ifname"], kind, f"mtu {link['mtu']}"]
         if "master" not in link:
-            words += [link["address"], f"alias {link.get('ifalias', '-')}", link.get("inet6_addr_gen_mode", "-")]
+            alias, mode = link.get("ifalias", "-"), link.get("inet6_addr_gen_mode", "-")
+            words += [link.get("address", "-"), f"alias {alias}", mode]
         words += [f"master {link.get('master', '-')}", *sorted({"UP", "LOWER_UP"} & set(link["flags"]))]
-        names = ("stp_state", "vlan_filtering", "mcast_snooping", "isolated", "hairpin", "neigh_suppress", "proxy_arp")
-        words += [f"{name} {data[name]}" for name in names if name in data]
+        words += [f"{name} {data[name]}" for name in _SHOWN if name in data]
         found.append(" ".join(words))
     return sorted(found)
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 plainlinux.vpc authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One virtual machine: the disk of a lab host, an emulator, and a shell behind a serial line."""
+"""One virtual machine: a disk, an emulator, and a shell behind a serial line."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import Command, Output
-from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab import netns, underlay
+from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab import netns
+from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.host import SWITCH, Host
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.system import ENVIRONMENT, LabError, run
-from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.topology import Host
 from kernel import Kernel
 
 # QEMU 7.2 sometimes loses registers in cmpxchg16b: Linux 6.12 then panics in kmalloc.
@@ -28,7 +28,6 @@ COMMAND_LINE = (
 )
 MEMORY = "512"
 DISK = "1500M"
-UNIT = "plainlinux-vpc.service"
 
 # No order relative to the unit under test: whoever wants to know why that one hangs needs this one.
 _SHELL_UNIT = """\
@@ -53,55 +52,60 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Machine:
-    """A lab host's disk on Debian's kernel, with its network card plugged into the lab's switch."""
+    """A disk on Debian's kernel, without a network card. memory: in MiB."""
 
-    def __init__(self, host: Host, switch: str, kernel: Kernel, folder: Path) -> None:
-        self.host = host
-        self.name = host.name
-        self.switch = switch
+    memory = MEMORY
+
+    def __init__(self, name: str, kernel: Kernel, folder: Path) -> None:
+        self.name = name
         self.kernel = kernel
-        self.disk = folder / f"{host.name}.ext4"
-        self.console = folder / f"{host.name}.console"
-        self._socket = folder / f"{host.name}.socket"
-        self._mount = folder / f"{host.name}.root"
+        self.disk = folder / f"{name}.ext4"
+        self.console = folder / f"{name}.console"
+        self._socket = folder / f"{name}.socket"
+        self._mount = folder / f"{name}.root"
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._lock = threading.Lock()
 
-    def make_disk(self, layers: Sequence[str], disable_unit: bool = False) -> None:
-        """Make the disk from the layers of a host's root file system, topmost first; nothing is written to them."""
+    def make_disk(self, layers: Sequence[str], script: str = "", size: str = DISK) -> None:
+        """Make the disk from the layers of a root file system, topmost first; nothing is written to them.
+
+        script: shell commands that change it first; $root is where it is.
+        """
         upper, work, root = self._mount / "upper", self._mount / "work", self._mount / "root"
         for directory in (upper, work, root):
             directory.mkdir(parents=True)
         system = root / "etc/systemd/system"
-        off = f"rm {system}/*.wants/{UNIT}" if disable_unit else ":"
         lower = ":".join([str(self.kernel.tree), *layers])
-        script = f"""
+        commands = f"""
+        root={root}
         mount -t overlay overlay -o lowerdir={lower},upperdir={upper},workdir={work} {root}
         cat >{root}/etc/vm-shell <<'END'\n{_SHELL}END
         cat >{system}/vm-shell.service <<'END'\n{_SHELL_UNIT}END
         mkdir -p {system}/multi-user.target.wants
         ln -sf /etc/systemd/system/vm-shell.service {system}/multi-user.target.wants/
+        {script}
         rm -rf {root}/srv/labrepo
-        {off}
-        mkfs.ext4 -q -F -O ^has_journal -d {root} {self.disk} {DISK}
+        mkfs.ext4 -q -F -O ^has_journal -d {root} {self.disk} {size}
         """
         # the mounts vanish with their namespace
-        run(["unshare", "--mount", "--propagation", "private", "/bin/sh", "-euc", f"umask 022\n{script}"])
+        run(["unshare", "--mount", "--propagation", "private", "/bin/sh", "-euc", f"umask 022\n{commands}"])
+
+    def plug(self) -> tuple[list[str], list[str]]:
+        """What the emulator is started by, and its options for network cards."""
+        return [], []
 
     def start(self) -> None:
-        """Switch on. The tap and the emulator live in the switch's namespace, not in that of this machine."""
-        tap = self.host.port
-        run(["ip", "-n", self.switch, "tuntap", "add", "dev", tap, "mode", "tap"])
-        netns.batch(self.switch, [f"link set dev {tap} master {underlay.BRIDGE}", f"link set dev {tap} up"])
+        """Switch on."""
+        inside, cards = self.plug()
+        self._socket.unlink(missing_ok=True)
         command = [
-            *("ip", "netns", "exec", self.switch, "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot"),
-            *("-accel", "tcg,tb-size=256", "-cpu", CPU, "-m", MEMORY, "-display", "none"),
+            *(*inside, "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot"),
+            *("-accel", "tcg,tb-size=256", "-cpu", CPU, "-m", self.memory, "-display", "none"),
             *("-kernel", str(self.kernel.image), "-initrd", str(self.kernel.initrd)),
             *("-append", COMMAND_LINE),
             *("-drive", f"file={self.disk},format=raw,if=virtio,cache=unsafe"),
-            *("-netdev", f"tap,id=eth0,ifname={tap},script=no,downscript=no"),
-            *("-device", f"virtio-net-pci,netdev=eth0,mac={self.host.mac},romfile="),
+            *cards,
             *("-serial", f"file:{self.console}"),
             *("-serial", f"unix:{self._socket},server=on,wait=off"),
         ]
@@ -186,6 +190,25 @@ class Machine:
                 raise LabError(f"{self.name} went down")
             received += chunk
         return received[:-1]
+
+
+class LabMachine(Machine):
+    """The disk of a lab host, with its network card plugged into the lab's switch."""
+
+    def __init__(self, host: Host, switch: str, kernel: Kernel, folder: Path) -> None:
+        super().__init__(host.name, kernel, folder)
+        self.host = host
+        self.switch = switch
+
+    def plug(self) -> tuple[list[str], list[str]]:
+        """The tap and the emulator live in the switch's namespace, not in that of this machine."""
+        tap = self.host.port
+        run(["ip", "-n", self.switch, "tuntap", "add", "dev", tap, "mode", "tap"])
+        netns.batch(self.switch, [f"link set dev {tap} master {SWITCH}", f"link set dev {tap} up"])
+        return ["ip", "netns", "exec", self.switch], [
+            *("-netdev", f"tap,id=eth0,ifname={tap},script=no,downscript=no"),
+            *("-device", f"virtio-net-pci,netdev=eth0,mac={self.host.mac},romfile="),
+        ]
 
 
 def _die_with_parent() -> None:
