@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import expect
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils import _lab_guard, _plan_dir
@@ -28,9 +26,7 @@ class ActionModule(ActionBase):
             {"source": {"type": "str", "choices": ["host", "guests"], "default": "host"}}
         )[1]
         base = _plan_dir.folder(task_vars, template)
-        summary = _plan_dir.read(os.path.join(base, _plan_dir.SUMMARY))
-        if summary is None:
-            raise AnsibleActionFail(f"there is no plan in {base}: run plainlinux.vpc.plan first")
+        summary = _plan_dir.summary(base)
         host = str(task_vars["inventory_hostname"])
         if arguments["source"] == "guests":
             probes, name = expect.of_guests(summary), "guests"

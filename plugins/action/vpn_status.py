@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,9 +28,7 @@ class ActionModule(ActionBase):
         host = str(task_vars["inventory_hostname"])
         arguments["lab_host"] = _lab_guard.lab_host(task_vars, template, self._connection, host)
         base = _plan_dir.folder(task_vars, template)
-        summary = _plan_dir.read(os.path.join(base, _plan_dir.SUMMARY))
-        if summary is None:
-            raise AnsibleActionFail(f"there is no plan in {base}: run plainlinux.vpc.plan first")
+        summary = _plan_dir.summary(base)
         arguments["tunnels"] = _plan_dir.pack(_wanted(summary, host, base))
         result.update(self._execute_module("plainlinux.vpc.vpn_status", module_args=arguments, task_vars=task_vars))
         _plan_dir.write(

@@ -119,11 +119,8 @@ import json
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainlinux.vpc.plugins.module_utils._engine import result, transaction
-from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.store import read_text
+from ansible_collections.plainlinux.vpc.plugins.module_utils._engine import lab_host, result, transaction
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import SCOPES
-
-LAB_MARKER = "/etc/plainlinux-vpc-lab"
 
 
 def main() -> None:
@@ -141,8 +138,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    if params["lab_host"] and (read_text(LAB_MARKER) or "").strip() != params["lab_host"]:
-        module.fail_json(msg=f"this is not the lab host {params['lab_host']}: nothing was done")
+    wrong = lab_host.wrong(params["lab_host"])
+    if wrong:
+        module.fail_json(msg=wrong)
     absent = params["state"] == "absent"
     content = {} if absent else json.loads(zlib.decompress(base64.b64decode(params["slice"])))
     limit = None if absent or params["confirm_removal"] else transaction.REMOVAL_LIMIT

@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible_collections.plainlinux.vpc.plugins.module_utils import _model, _plan
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.host import ROLES, VARIABLES
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn import SECTION as CONNECTIONS
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn_psk import hide_psks
 
@@ -23,16 +24,6 @@ MODEL_VARIABLES = (
     "vpc_peerings",
     CONNECTIONS,
 )
-HOST_VARIABLES = (
-    "vpc_underlay_address",
-    "vpc_underlay_address6",
-    "vpc_backend",
-    "vpc_antispoof",
-    "vpc_antispoof_trusted_ports",
-    "vpn_gateway_provider",
-    "vpn_gateway_ipsec_backend",
-)
-GROUPS = ("hypervisors", "routers", "vpn_gateways")
 DEFAULTS = {"vpc_backend": "nftables", "vpc_antispoof": True, "vpc_antispoof_trusted_ports": []}
 
 
@@ -52,7 +43,7 @@ def gather(task_vars: Mapping[str, Any], template: Callable[[Any], Any]) -> dict
     raw[CONNECTIONS] = hide_psks(raw[CONNECTIONS], key)
     memberships: dict[str, list[str]] = {}
     groups = task_vars.get("groups", {})
-    for group in GROUPS:
+    for group in ROLES:
         for host in groups.get(group, []):
             memberships.setdefault(str(host), []).append(group)
     order = {str(host): position for position, host in enumerate(groups.get("all", []))}
@@ -72,7 +63,7 @@ def grouped(raw: Mapping[str, Any]) -> int:
 
 
 def _host(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = {variable: variables.get(variable, DEFAULTS.get(variable)) for variable in HOST_VARIABLES}
+    found = {variable: variables.get(variable, DEFAULTS.get(variable)) for variable in VARIABLES}
     if found["vpc_underlay_address"] is None:
         found["vpc_underlay_address"] = variables.get("ansible_host", name)
     return found

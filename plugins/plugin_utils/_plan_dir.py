@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import merge
 
 SUMMARY = "plan.json"
@@ -52,15 +53,23 @@ def read(path: str) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def summary(base: str) -> dict[str, Any]:
+    """The summary of the plan that lies in a folder; without one, the task fails."""
+    found = read(os.path.join(base, SUMMARY))
+    if found is None:
+        raise AnsibleActionFail(f"there is no plan in {base}: run plainlinux.vpc.plan first")
+    return found
+
+
 def write(path: str, content: Mapping[str, Any]) -> None:
     """Replace a file as a whole."""
     _replace(path, [json.dumps(content, separators=(",", ":"))])
 
 
-def write_summary(base: str, summary: Mapping[str, Any]) -> None:
+def write_summary(base: str, content: Mapping[str, Any]) -> None:
     """The summary, each host, network and guest on a line of its own: for people, and for comparing two plans."""
     parts = []
-    for key, value in summary.items():
+    for key, value in content.items():
         if isinstance(value, dict):
             lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(item)}" for name, item in value.items())
             parts.append(f' "{key}": {{\n{lines}\n }}' if lines else f' "{key}": {{}}')

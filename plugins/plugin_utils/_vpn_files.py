@@ -16,26 +16,10 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn_provider
     STRONGSWAN,
     USERLAND,
 )
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.vpn import files, frr, initiate
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.vpn import files, frr, initiate, scripts
 
 _PSK = re.compile(r"@psk ([^@\n]+)@")
 _SECONDS = 120
-
-# For setkey: the policies that scripts.POLICIES has loaded, and what its file is now, where there is one.
-_FORGET = """\
-loaded=/run/plainlinux-vpc-vpn.policies
-[ -e "$loaded" ] || exit 0
-awk '$1 == "spdupdate" { print "spddelete " $2 " " $3 " any -P " $6 ";" }' "$loaded" | setkey -c
-rm "$loaded"
-[ ! -e "$1" ] || setkey -f "$1"
-"""
-
-# Stopped first: systemd reads its files again when it disables, and one without a file would fail when it elapses.
-_STOP = """\
-systemctl stop "$1" 2>/dev/null
-systemctl disable --quiet "$1" 2>/dev/null
-:
-"""
 
 
 def tokens(legacy: Mapping[str, str], hostname: str, forwarding6: bool) -> dict[str, str]:
@@ -81,12 +65,12 @@ def farewell(plan: Mapping[str, Any] | None, legacy: Mapping[str, str]) -> list[
     programs: list[tuple[list[str], list[str]]] = []
     if provider != RACOON:
         programs += [
-            (["sh", "-c", _FORGET, "sh", policies], [policies]),
+            (["sh", "-c", scripts.FORGET, "sh", policies], [policies]),
             (["systemctl", "try-restart", legacy["unit_racoon"]], [f"{folder}/*"]),
             (["systemctl", "try-restart", legacy["unit_zebra"], legacy["unit_bgpd"]], [f"{quagga}/*"]),
         ]
     if provider != STRONGSWAN:
-        programs.append((["sh", "-c", _STOP, "sh", initiate.TIMER], [files.INITIATE[1]]))
+        programs.append((["sh", "-c", scripts.STOP, "sh", initiate.TIMER], [files.INITIATE[1]]))
     reread = [*([] if ipsec == USERLAND else [files.UNIT]), *([] if provider == STRONGSWAN else files.INITIATE)]
     if reread:
         programs.append((["systemctl", "daemon-reload"], reread))

@@ -41,11 +41,3 @@ def run(command: Command) -> Output:
     except FileNotFoundError:
         return Output(NOT_INSTALLED, "", f"{command.argv[0]}: not found")
     return Output(done.returncode, done.stdout, done.stderr)
-
-
-def run_checked(command: Command) -> Output:
-    """Run a command; raise CommandError where its status is none of command.ok."""
-    output = run(command)
-    if output.status not in command.ok:
-        raise CommandError(command, output)
-    return output

@@ -28,17 +28,21 @@ _UNMARKED = "unmarked"
 FOREIGN = "foreign "
 
 
-class Link(Subsystem):
-    """Bridges by name: `br-net1` -> `bridge address 02:11:22:33:44:55`, up, without an IPv6 address of its own making.
+class OwnLinks(Subsystem):
+    """Interfaces of one kind that we make, by name, up, without an IPv6 address of their own making.
 
-    Ours are the bridges whose alias names the scope. What differs is appended to the value: `down`,
-    `addrgenmode eui64`, `unmarked` (our name and address, but no alias: a run was killed between the two). A desired
-    name that belongs to something else has the value `foreign <kind>`; put() raises KernelError for it.
+    Ours are those whose alias names the scope. What differs is appended to the value: `down`, `addrgenmode eui64`,
+    `unmarked` (our name and what tells it from others, but no alias: a run was killed between the two). A desired name
+    that belongs to something else has the value `foreign <kind>`; put() raises KernelError for it.
 
-    Removing a bridge unplugs its ports without a word. Whether that is meant, only the caller can know.
+    kind: the kernel's word for it. identity: the word in a value before what tells one from others. settings: words
+    before what put() writes with the alias. columns: words before what a boot file has of a value.
     """
 
-    name = "link"
+    kind = ""
+    identity = ""
+    settings: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
     def read(self, context: Context) -> list[Command]:
         return [Command(("ip", "-d", "-j", "link", "show"))]
@@ -46,35 +50,41 @@ class Link(Subsystem):
     def parse(self, context: Context, outputs: Sequence[Output]) -> State:
         mark = alias(context.scope)
         state: State = {}
-        for link in links("ip -d -j link show", outputs[0]):
+        for link in links("ip -d -j link show", outputs[0]) if outputs else ():
             name = str(link["ifname"])
             found = str(link.get("ifalias", ""))
             kind = str(link.get("linkinfo", {}).get("info_kind", "") or link.get("link_type", "link"))
-            if found == mark and kind == "bridge":
-                state[name] = _value(link)
+            if found == mark and kind == self.kind:
+                state[name] = self._value(link)
             elif name in context.desired:
-                value = f"{_value(link)} {_UNMARKED}"
-                adopted = kind == "bridge" and not found and _address(value) == _address(context.desired[name])
-                state[name] = value if adopted else FOREIGN + kind
+                value = f"{self._value(link)} {_UNMARKED}"
+                same = word(value, self.identity) == word(context.desired[name], self.identity)
+                state[name] = value if kind == self.kind and not found and same else FOREIGN + kind
         return state
 
     def put(self, context: Context, delta: Delta) -> list[Command]:
         lines = []
         for name in delta.put:
-            old = delta.before.get(name, "")
+            old, value = delta.before.get(name, ""), delta.after[name]
             if old.startswith(FOREIGN):
                 raise KernelError(f"link {name}: exists already and is not ours ({old[len(FOREIGN) :]})")
-            value = delta.after[name]
-            if not old:
-                # `ip link add` does not take an alias along: the kernel ignores it there.
-                lines.append(f"link add name {name} address {_address(value)} type bridge")
-            words = value.split()
-            mode = words[words.index(_ADDRGENMODE) + 1] if _ADDRGENMODE in words else "none"
-            mark = "''" if _UNMARKED in words else alias(context.scope)
-            lines.append(f"link set dev {name} address {_address(value)} alias {mark} addrgenmode {mode}")
+            lines += self.make(name, old, value)
+            mode = word(value, _ADDRGENMODE) or "none"
+            mark = "''" if _UNMARKED in value.split() else alias(context.scope)
+            settings = "".join(f"{key} {word(value, key)} " for key in self.settings)
+            # `ip link add` does not take an alias along: the kernel ignores it there.
+            lines.append(f"link set dev {name} {settings}alias {mark} addrgenmode {mode}")
             # A line of its own: in one message the kernel would bring the link up first and give it an address.
-            lines.append(f"link set dev {name} {'down' if _DOWN in words else 'up'}")
+            lines.append(f"link set dev {name} {'down' if _DOWN in value.split() else 'up'}")
         return [Command(("ip", "-batch", "-"), text) for text in batches(lines)]
+
+    def make(self, name: str, old: str, value: str) -> list[str]:
+        """Lines for `ip -batch` that make a link, or what cannot be set with its alias. old: its value, "" for none."""
+        raise NotImplementedError
+
+    def describe(self, link: dict[str, Any]) -> str:
+        """The value of a link that is as put() makes it."""
+        raise NotImplementedError
 
     def drop(self, context: Context, delta: Delta) -> list[Command]:
         lines = [f"link del dev {name}" for name in delta.removed if not delta.before[name].startswith(FOREIGN)]
@@ -82,31 +92,76 @@ class Link(Subsystem):
 
     def boot(self, context: Context) -> dict[str, str]:
         mark = alias(context.scope)
-        lines = [f"{name} {_address(value)} {mark}\n" for name, value in sorted(context.desired.items())]
-        return {"link": "".join(lines)} if lines else {}
+        lines = [
+            " ".join((name, *(word(value, key) for key in self.columns), mark)) + "\n"
+            for name, value in sorted(context.desired.items())
+        ]
+        return {self.name: "".join(lines)} if lines else {}
 
-    boot_shell = """\
-link_status=0
-if [ -e link ]; then
-  link_lines=$(
-    while read -r name address mark; do
+    def _value(self, link: dict[str, Any]) -> str:
+        value = self.describe(link)
+        if "UP" not in link.get("flags", ()):
+            value += f" {_DOWN}"
+        # The field is missing where IPv6 is turned off.
+        mode = link.get("inet6_addr_gen_mode", "none")
+        return value if mode == "none" else f"{value} {_ADDRGENMODE} {mode}"
+
+
+def boot_shell(name: str, columns: str, add: str, check: str, settings: str) -> str:
+    """The shell of a subsystem of OwnLinks. columns: shell variables, by boot().
+
+    add: for `ip -batch`, after `link add name $name`. check: shell that continues an `if [ ! -e "$link" ]` up to its
+    `fi`, and sets NAME_status and continues the loop where the link is not ours. settings: with the alias.
+    """
+    return f"""\
+{name}_status=0
+if [ -e {name} ]; then
+  {name}_lines=$(
+    while read -r name {columns} mark; do
       link=/sys/class/net/$name
       if [ ! -e "$link" ]; then
-        echo "link add name $name address $address type bridge"
+        echo "link add name $name {add}"
+{check}      fi
+      echo "link set dev $name {settings} alias $mark addrgenmode none"
+      echo "link set dev $name up"
+    done <{name}
+    exit "${name}_status"
+  ) || {name}_status=1
+  echo "${name}_lines" | ip -force -batch - || {name}_status=1
+fi
+[ "${name}_status" = 0 ]
+"""
+
+
+class Link(OwnLinks):
+    """Bridges by name: `br-net1` -> `bridge address 02:11:22:33:44:55`.
+
+    Removing a bridge unplugs its ports without a word. Whether that is meant, only the caller can know.
+    """
+
+    name = "link"
+    kind = "bridge"
+    identity = "address"
+    settings = columns = ("address",)
+
+    def make(self, name: str, old: str, value: str) -> list[str]:
+        return [] if old else [f"link add name {name} address {word(value, 'address')} type bridge"]
+
+    def describe(self, link: dict[str, Any]) -> str:
+        return f"bridge address {link.get('address', '')}"
+
+    boot_shell = boot_shell(
+        "link",
+        "address",
+        "address $address type bridge",
+        """\
       elif ! grep -qsxF "$mark" "$link/ifalias" && ! grep -qsxF "$address" "$link/address"; then
         echo "link $name: exists already and is not ours" >&2
         link_status=1
         continue
-      fi
-      echo "link set dev $name address $address alias $mark addrgenmode none"
-      echo "link set dev $name up"
-    done <link
-    exit "$link_status"
-  ) || link_status=1
-  echo "$link_lines" | ip -force -batch - || link_status=1
-fi
-[ "$link_status" = 0 ]
-"""
+""",
+        "address $address",
+    )
 
 
 def alias(scope: Scope) -> str:
@@ -124,16 +179,7 @@ def links(command: str, output: Output) -> list[dict[str, Any]]:
     return [link for link in found if "ifname" in link]
 
 
-def _value(link: dict[str, Any]) -> str:
-    value = f"bridge address {link.get('address', '')}"
-    if "UP" not in link.get("flags", ()):
-        value += f" {_DOWN}"
-    # The field is missing where IPv6 is turned off.
-    mode = link.get("inet6_addr_gen_mode", "none")
-    return value if mode == "none" else f"{value} {_ADDRGENMODE} {mode}"
-
-
-def _address(value: str) -> str:
-    """The hardware address in a value."""
+def word(value: str, key: str) -> str:
+    """The word behind another one in a value, "" where that is not in it."""
     words = value.split()
-    return words[words.index("address") + 1] if "address" in words else ""
+    return words[words.index(key) + 1] if key in words else ""

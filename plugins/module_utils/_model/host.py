@@ -35,18 +35,17 @@ VPN_GATEWAY = "vpn_gateway"
 ROLES = {"hypervisors": "hypervisor", "routers": "router", "vpn_gateways": VPN_GATEWAY}
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,63}")
-_KEYS = frozenset(
-    (
-        "groups",
-        "vpc_underlay_address",
-        "vpc_underlay_address6",
-        "vpc_backend",
-        "vpc_antispoof",
-        "vpc_antispoof_trusted_ports",
-        "vpn_gateway_provider",
-        "vpn_gateway_ipsec_backend",
-    )
+# Those that say something of a host.
+VARIABLES = (
+    "vpc_underlay_address",
+    "vpc_underlay_address6",
+    "vpc_backend",
+    "vpc_antispoof",
+    "vpc_antispoof_trusted_ports",
+    "vpn_gateway_provider",
+    "vpn_gateway_ipsec_backend",
 )
+_KEYS = frozenset(("groups", *VARIABLES))
 _HOST_NAME = re.compile(r"^[^:]*[A-Za-z][^:]*$")
 _LINK_LOCAL = 0xFE80 << 112
 

@@ -46,6 +46,23 @@ def neighbours(gateway: Gateway) -> list[Neighbour]:
     return sorted(found, key=lambda neighbour: parse_ipv4(neighbour.address))
 
 
+def head(gateway: Gateway, router_id: str) -> Lines:
+    """The first lines of `router bgp`, for a gateway with a neighbour."""
+    asn = neighbours(gateway)[0].bgp.customer_asn
+    return [f"router bgp {asn}", f" bgp router-id {router_id}", " bgp log-neighbor-changes"]
+
+
+def session(neighbour: Neighbour) -> Lines:
+    """The lines of `router bgp` that make the session with a neighbour."""
+    start = f" neighbor {neighbour.address}"
+    return [
+        f"{start} remote-as {neighbour.bgp.amazon_asn}",
+        f"{start} description {neighbour.plan.name}",
+        f"{start} timers {neighbour.keepalive} {neighbour.bgp.hold_time}",
+        f"{start} timers connect {CONNECT_SECONDS}",
+    ]
+
+
 def networks(gateway: Gateway) -> list[Prefix]:
     """What is announced to any neighbour, in order."""
     return sorted({prefix for plan in gateway.bgp for prefix in plan.connection.announce})

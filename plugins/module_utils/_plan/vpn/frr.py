@@ -73,17 +73,8 @@ def _order(route: tuple[Prefix, str]) -> tuple[int, Prefix]:
 
 
 def _router(gateway: Gateway, router_id: str) -> Lines:
-    found = bgp.neighbours(gateway)
-    lines = [f"router bgp {found[0].bgp.customer_asn}", f" bgp router-id {router_id}", " bgp log-neighbor-changes"]
-    for neighbour in found:
-        start = f" neighbor {neighbour.address}"
-        lines += [
-            f"{start} remote-as {neighbour.bgp.amazon_asn}",
-            f"{start} description {neighbour.plan.name}",
-            f"{start} timers {neighbour.keepalive} {neighbour.bgp.hold_time}",
-            f"{start} timers connect {bgp.CONNECT_SECONDS}",
-        ]
-    return [*lines, " !", *_family(gateway), "exit"]
+    sessions = [line for neighbour in bgp.neighbours(gateway) for line in bgp.session(neighbour)]
+    return [*bgp.head(gateway, router_id), *sessions, " !", *_family(gateway), "exit"]
 
 
 def _family(gateway: Gateway) -> Iterator[str]:

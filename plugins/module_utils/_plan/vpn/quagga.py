@@ -32,15 +32,12 @@ def bgpd(gateway: Gateway, router_id: str, hostname: str) -> str:
     parts = [[f"hostname {hostname}", "log syslog informational"]]
     found = bgp.neighbours(gateway)
     if found:
-        lines = [f"router bgp {found[0].bgp.customer_asn}", f" bgp router-id {router_id}", " bgp log-neighbor-changes"]
+        lines = bgp.head(gateway, router_id)
         lines += [f" network {prefix.text}" for prefix in bgp.networks(gateway)]
         for neighbour in found:
             start = f" neighbor {neighbour.address}"
             lines += [
-                f"{start} remote-as {neighbour.bgp.amazon_asn}",
-                f"{start} description {neighbour.plan.name}",
-                f"{start} timers {neighbour.keepalive} {neighbour.bgp.hold_time}",
-                f"{start} timers connect {bgp.CONNECT_SECONDS}",
+                *bgp.session(neighbour),
                 f"{start} soft-reconfiguration inbound",
                 f"{start} route-map {neighbour.plan.name}-in in",
                 f"{start} route-map {neighbour.plan.name}-out out",

@@ -97,20 +97,38 @@ done
 """
 
 # The kernel forgets its policies when it forgets /run.
-POLICIES_SCRIPT = """\
+_LOADED = "/run/plainlinux-vpc-vpn.policies"
+POLICIES_SCRIPT = f"""\
 #!/bin/sh
 # usage: policies FILE
 # Load the policies of FILE, without a moment in which one is missing, and take those away that FILE has no more.
 set -eu
-loaded=/run/plainlinux-vpc-vpn.policies
+loaded={_LOADED}
 setkey -f "$1"
 if [ -e "$loaded" ]; then
   awk '
-    $1 != "spdupdate" { next }
-    { key = $2 " " $3 " any -P " $6 }
-    FNR == NR { kept[key]; next }
-    !(key in kept) { print "spddelete " key ";" }
+    $1 != "spdupdate" {{ next }}
+    {{ key = $2 " " $3 " any -P " $6 }}
+    FNR == NR {{ kept[key]; next }}
+    !(key in kept) {{ print "spddelete " key ";" }}
   ' "$1" "$loaded" | setkey -c
 fi
 cp "$1" "$loaded"
+"""
+
+# For `sh -c`, when the script above has gone: take away what it has loaded; what its file is now, if any, counts.
+FORGET = f"""\
+loaded={_LOADED}
+[ -e "$loaded" ] || exit 0
+awk '$1 == "spdupdate" {{ print "spddelete " $2 " " $3 " any -P " $6 ";" }}' "$loaded" | setkey -c
+rm "$loaded"
+[ ! -e "$1" ] || setkey -f "$1"
+"""
+
+# For `sh -c`: end a timer. Stopped first: systemd reads its files again when it disables, and one without a file would
+# fail when it elapses.
+STOP = """\
+systemctl stop "$1" 2>/dev/null
+systemctl disable --quiet "$1" 2>/dev/null
+:
 """
