@@ -14,16 +14,11 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible_collections.plainlinux.vpc.plugins.module_utils import _model, _plan
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.host import ROLES, VARIABLES
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import SECTIONS
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn import SECTION as CONNECTIONS
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn_psk import hide_psks
 
-MODEL_VARIABLES = (
-    "vpc_networks",
-    "vpc_instances",
-    "vpc_security_groups",
-    "vpc_peerings",
-    CONNECTIONS,
-)
+MODEL_VARIABLES = SECTIONS
 DEFAULTS = {"vpc_backend": "nftables", "vpc_antispoof": True, "vpc_antispoof_trusted_ports": []}
 
 
@@ -53,13 +48,6 @@ def gather(task_vars: Mapping[str, Any], template: Callable[[Any], Any]) -> dict
         for host in sorted(memberships, key=lambda name: order.get(name, len(order)))
     }
     return raw
-
-
-def grouped(raw: Mapping[str, Any]) -> int:
-    """How many guests name security groups."""
-    listed = raw["vpc_instances"]
-    instances = listed if isinstance(listed, (list, tuple)) else []
-    return sum(1 for item in instances if isinstance(item, Mapping) and item.get("security_groups"))
 
 
 def _host(variables: Mapping[str, Any], name: str) -> dict[str, Any]:

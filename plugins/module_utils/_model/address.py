@@ -10,6 +10,7 @@ ValueError whose text starts with the value. IPv4 and IPv6 addresses are integer
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from socket import AF_INET, AF_INET6, inet_aton, inet_ntop, inet_pton
 from typing import NamedTuple
 
@@ -55,6 +56,26 @@ class Prefix(NamedTuple):
 
     def overlaps(self, other: Prefix) -> bool:
         return self.family == other.family and self.base <= other.last and other.base <= self.last
+
+
+def disjoint(found: Iterable[Prefix]) -> list[Prefix]:
+    """The same addresses without a prefix inside another one: sets take no overlaps."""
+    kept: list[Prefix] = []
+    for prefix in sorted(found):
+        if not kept or not kept[-1].overlaps(prefix):
+            kept.append(prefix)
+    return kept
+
+
+def without(prefix: Prefix, holes: Iterable[Prefix]) -> list[Prefix]:
+    """The addresses of a prefix that are in none of the others, in order."""
+    inside = [hole for hole in holes if prefix.overlaps(hole)]
+    if not inside:
+        return [prefix]
+    if any(hole.length <= prefix.length for hole in inside):
+        return []
+    low = Prefix(prefix.family, prefix.base, prefix.length + 1)
+    return [*without(low, inside), *without(low._replace(base=low.last + 1), inside)]
 
 
 def parse_ipv4(text: str) -> int:

@@ -29,8 +29,9 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn_provider
 )
 
 BACKENDS = ("nftables", "iptables")
-ANTISPOOF = "antispoof"
-# In this order in Host.roles, behind ANTISPOOF: the guard stands before there is a bridge.
+# On hypervisors, in this order before their own role: guard and groups stand before there is a bridge.
+ANTISPOOF, SECURITY_GROUPS = "antispoof", "security_groups"
+# In this order in Host.roles.
 VPN_GATEWAY = "vpn_gateway"
 ROLES = {"hypervisors": "hypervisor", "routers": "router", "vpn_gateways": VPN_GATEWAY}
 
@@ -54,10 +55,10 @@ _LINK_LOCAL = 0xFE80 << 112
 class Host:
     """A machine with at least one role.
 
-    roles: of "antispoof", "hypervisor", "router", "vpn_gateway", in this order. underlay, underlay6: canonical
-    addresses on the network that the hosts share; underlay6 defaults to fe80:: with the IPv4 address in its last 32
-    bits. backend: "nftables" or "iptables". trusted_ports: bridge ports that are nobody's guests, which the guard lets
-    alone.
+    roles: of "antispoof", "security_groups", "hypervisor", "router", "vpn_gateway", in this order. underlay,
+    underlay6: canonical addresses on the network that the hosts share; underlay6 defaults to fe80:: with the IPv4
+    address in its last 32 bits. backend: "nftables" or "iptables". trusted_ports: bridge ports that are nobody's
+    guests, which the guard lets alone.
     vpn_provider, of PROVIDERS, and ipsec_backend, of IPSEC_BACKENDS: of use on a VPN gateway only.
     """
 
@@ -75,14 +76,16 @@ class Host:
 class Hosts:
     """What is known of the hosts, also where some of them are refused.
 
-    hosts: those without a mistake. names: every host of the inventory. hypervisors: names of that group's hosts.
+    hosts: those without a mistake. names: every host of the inventory; idle: those without a role. hypervisors: names
+    of that group's hosts.
     gateways: those of the group vpn_gateways; providers: what each of them runs.
     complete: False where a host's groups could not be read. underlay: (address, path) of each family.
-    trusted: trusted ports of each hypervisor that has some.
+    trusted: trusted ports of each hypervisor that has some. unguarded: hypervisors without the anti-spoofing guard.
     """
 
     hosts: dict[str, Host] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
+    idle: set[str] = field(default_factory=set)
     hypervisors: dict[str, str] = field(default_factory=dict)
     gateways: set[str] = field(default_factory=set)
     providers: dict[str, str] = field(default_factory=dict)
@@ -90,6 +93,7 @@ class Hosts:
     complete: bool = True
     underlay: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: {4: [], 6: []})
     trusted: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unguarded: set[str] = field(default_factory=set)
 
 
 def read_hosts(report: Report, raw: Any) -> Hosts:
@@ -115,6 +119,7 @@ def read_hosts(report: Report, raw: Any) -> Hosts:
         if "vpn_gateways" in item["groups"]:
             found.gateways.add(name)
         if not roles:
+            found.idle.add(name)
             continue
         if "hypervisor" in roles:
             found.hypervisors[name] = name
@@ -129,6 +134,8 @@ def read_hosts(report: Report, raw: Any) -> Hosts:
         roles, trusted = _antispoof(report, name, item, roles)
         if trusted:
             found.trusted[name] = trusted
+        if name in found.hypervisors and ANTISPOOF not in roles:
+            found.unguarded.add(name)
         provider, ipsec = _vpn(report, name, item)
         if name in found.gateways:
             found.providers[name] = provider
@@ -168,7 +175,7 @@ def _antispoof(
     trusted = ifname.read_names(report, f"{name}.{key}", item[key]) if key in item else ()
     if "hypervisor" not in roles:
         return roles, ()
-    return (ANTISPOOF, *roles) if guarded else roles, trusted
+    return (*((ANTISPOOF,) if guarded else ()), SECURITY_GROUPS, *roles), trusted
 
 
 def _vpn(report: Report, name: str, item: Mapping[str, Any]) -> tuple[str, str]:

@@ -28,12 +28,15 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.permission i
     read_allowed_pairs,
     read_roles,
 )
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.rule_read import Names
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.security_group import DEFAULT
 
 SECTION = "vpc_instances"
 
 _INTERFACE = ("network", "address", "address6", "mac", "vif", "allowed_addresses", "allowed_pairs", "roles")
-_INTERFACE_KEYS = frozenset(_INTERFACE)
-_KEYS = frozenset(("name", "hypervisor", "security_groups", "interfaces", *_INTERFACE))
+_GROUPS = "security_groups"
+_INTERFACE_KEYS = frozenset((*_INTERFACE, _GROUPS))
+_KEYS = frozenset(("name", "hypervisor", "interfaces", *_INTERFACE_KEYS))
 _REQUIRED = frozenset(("name", "hypervisor"))
 _NETWORK = frozenset(("network",))
 # Part of the name of a network namespace, which is a file name.
@@ -49,7 +52,8 @@ class Interface(NamedTuple):
 
     address, address6, mac (lower case with colons), vif (name on the hypervisor): None where left out.
     allowed_addresses, allowed_pairs, roles: what it may send besides; see permission.py. families: those of which it
-    has, or is given, an address where its network has a prefix.
+    has, or is given, an address where its network has a prefix. security_groups: in the order that decides; the
+    instance's where the interface has no such key, the default group's where that is none, else ().
     """
 
     path: str
@@ -62,6 +66,7 @@ class Interface(NamedTuple):
     allowed_pairs: tuple[Pair, ...] = ()
     roles: tuple[str, ...] = ()
     families: tuple[int, ...] = _FAMILIES
+    security_groups: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Interface) and self[1:] == other[1:]
@@ -74,7 +79,10 @@ class Interface(NamedTuple):
 
 
 class Instance(NamedTuple):
-    """A guest. path: where it was written; no part of its identity. interfaces: at least one."""
+    """A guest. path: where it was written; no part of its identity. interfaces: at least one.
+
+    security_groups: as written; those that count are the interfaces'.
+    """
 
     path: str
     name: str
@@ -92,12 +100,12 @@ class Instance(NamedTuple):
         return hash(self[1:])
 
 
-def read_instances(report: Report, raw: Any, hosts: Hosts, networks: Networks) -> list[Instance]:
+def read_instances(report: Report, raw: Any, hosts: Hosts, networks: Networks, names: Names) -> list[Instance]:
     """Read the list `vpc_instances` and count the interfaces of each network.
 
     The result is in the order of the input, and of use only where nothing was reported.
     """
-    reader = _Reader(report, hosts, networks)
+    reader = _Reader(report, hosts, networks, names)
     for index, value in enumerate(fields.sequence(report, SECTION, raw)):
         reader.instance(f"{SECTION}[{index}]", value)
     return reader.instances
@@ -106,10 +114,14 @@ def read_instances(report: Report, raw: Any, hosts: Hosts, networks: Networks) -
 class _Reader:
     """Reads one instance after the other and remembers what must be unique, and where it was."""
 
-    def __init__(self, report: Report, hosts: Hosts, networks: Networks) -> None:
+    def __init__(self, report: Report, hosts: Hosts, networks: Networks, names: Names) -> None:
         self.report = report
         self.hosts = hosts
         self.networks = networks
+        self.names_of_groups = names
+        self.default: tuple[str, ...] = (DEFAULT,) if DEFAULT in names.groups else ()
+        # Lists of groups that have been checked: 100,000 guests have few different ones.
+        self.groups: dict[tuple[str, ...], tuple[str, ...]] = {}
         self.instances: list[Instance] = []
         self.names: dict[str, str] = {}
         self.addresses: dict[int, str] = {}
@@ -129,14 +141,13 @@ class _Reader:
             elif self.names.setdefault(name, path) is not path:
                 report.add(f"{path}.name", f"{show(name)} is already the name of {self.names[name]}")
         hypervisor = self.hypervisor(path, item)
+        groups = self.security_groups(path, item) if _GROUPS in item else ()
         if "interfaces" in item:
-            interfaces = self.interfaces(path, item, hypervisor)
-        elif "network" in item:
-            interfaces = (self.interface(path, item, hypervisor),)
+            interfaces = self.interfaces(path, item, hypervisor, groups)
         else:
-            report.add(f"{path}.network", "is missing (or interfaces, a list, for several networks)")
-            interfaces = (self.interface(path, item, hypervisor),)
-        groups = self.security_groups(path, item) if "security_groups" in item else ()
+            if "network" not in item:
+                report.add(f"{path}.network", "is missing (or interfaces, a list, for several networks)")
+            interfaces = (self.interface(path, item, hypervisor, groups),)
         self.instances.append(Instance(path, name or "", hypervisor or "", interfaces, groups))
 
     def hypervisor(self, path: str, item: Mapping[str, Any]) -> str | None:
@@ -151,7 +162,9 @@ class _Reader:
             self.report.add(f"{path}.hypervisor", f"{show(word)} is not in {where}{hint}")
         return name
 
-    def interfaces(self, path: str, item: Mapping[str, Any], hypervisor: str | None) -> tuple[Interface, ...]:
+    def interfaces(
+        self, path: str, item: Mapping[str, Any], hypervisor: str | None, groups: tuple[str, ...]
+    ) -> tuple[Interface, ...]:
         report = self.report
         both = [key for key in _INTERFACE if key in item]
         if both:
@@ -164,10 +177,13 @@ class _Reader:
             at = f"{path}.interfaces[{index}]"
             interface = fields.mapping(report, at, value, _INTERFACE_KEYS, _NETWORK)
             if interface is not None:
-                found.append(self.interface(at, interface, hypervisor))
+                own = self.security_groups(at, interface) if _GROUPS in interface else groups
+                found.append(self.interface(at, interface, hypervisor, own))
         return tuple(found)
 
-    def interface(self, path: str, item: Mapping[str, Any], hypervisor: str | None) -> Interface:
+    def interface(
+        self, path: str, item: Mapping[str, Any], hypervisor: str | None, groups: tuple[str, ...]
+    ) -> Interface:
         report = self.report
         network = fields.text(report, path, item, "network")
         place = None
@@ -213,7 +229,14 @@ class _Reader:
             else ()
         )
         roles = read_roles(report, f"{path}.roles", item["roles"]) if "roles" in item else ()
-        return Interface(path, network or "", address, address6, mac, vif, addresses, pairs, roles, families)
+        groups = groups or self.default
+        if groups and place is not None and place.flat and hypervisor in self.hosts.unguarded:
+            report.add(
+                f"{path}.{_GROUPS}",
+                f"{', '.join(groups)} cannot be enforced on {place.path}, a bridge of others, without the guard: "
+                f"{hypervisor}.vpc_antispoof is false",
+            )
+        return Interface(path, network or "", address, address6, mac, vif, addresses, pairs, roles, families, groups)
 
     def without(self, path: str, place: Place, families: tuple[int, ...]) -> None:
         """Check an interface that shall have no address of some family."""
@@ -265,14 +288,34 @@ class _Reader:
         return vif
 
     def security_groups(self, path: str, item: Mapping[str, Any]) -> tuple[str, ...]:
-        path = f"{path}.security_groups"
-        names = []
-        for index, value in enumerate(fields.sequence(self.report, path, item["security_groups"])):
-            if isinstance(value, str) and value:
-                names.append(fields.plain(value))
-            else:
-                self.report.add(f"{path}[{index}]", f"{show(value)} is not the name of a security group")
-        return tuple(names)
+        value = item[_GROUPS]
+        if isinstance(value, (list, tuple)):
+            try:
+                known = self.groups.get(tuple(value))
+            except TypeError:  # an item that is no key
+                known = None
+            if known is not None:
+                return known
+        before = len(self.report.errors)
+        found = fields.each(self.report, f"{path}.{_GROUPS}", value, self.security_group)
+        if len(self.report.errors) == before:
+            self.groups[found] = found
+        return found
+
+    def security_group(self, path: str, value: Any) -> str | None:
+        names = self.names_of_groups
+        if not isinstance(value, str):
+            self.report.add(path, f"{show(value)} is not the name of a security group")
+            return None
+        name = fields.plain(value)
+        if name in names.groups:
+            return name
+        if name in names.places:
+            self.report.add(path, f"{show(name)} is no group: it is the name of {names.places[name]}")
+        elif names.complete:
+            hint = self.report.hint(name, names.groups)
+            self.report.add(path, f"{show(name)} is not a group of vpc_security_groups{hint}")
+        return name
 
     def unknown_network(self, path: str, name: str) -> None:
         # Where a network's name could not be read, it may be this one.

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model import fields, ifname
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.acl import Acl, read_acl
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import (
     Prefix,
     format_address,
@@ -22,6 +23,8 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address impo
     special,
 )
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import Report, show
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.public import HELPERS
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.rule_read import Names
 
 SECTION = "vpc_networks"
 SWITCHING = ("isolated", "bridged")
@@ -40,6 +43,8 @@ _KEYS = frozenset(
         "uplinks",
         "gateway6",
         "log_drops",
+        "acl",
+        "nat_helpers",
     ),
 )
 _REQUIRED = frozenset(("name",))
@@ -58,7 +63,8 @@ class Network:
 
     gateway, bridge_address: addresses in cidr, None without cidr. local_switching: "isolated" or "bridged". log_drops:
     whether what the guard drops is logged. Flat networks only: bridge, its ports to the outside (uplinks) and the IPv6
-    gateway; these have no bridge_address, and local_switching says nothing.
+    gateway; these have no bridge_address, and local_switching says nothing. acl: its network ACL. nat_helpers: of
+    public.HELPERS, for what its guests ask of the internet.
     """
 
     path: str = field(compare=False)
@@ -74,6 +80,8 @@ class Network:
     uplinks: tuple[str, ...] = ()
     gateway6: int | None = None
     log_drops: bool = False
+    acl: Acl | None = None
+    nat_helpers: tuple[str, ...] = ()
 
     @property
     def flat(self) -> bool:
@@ -159,7 +167,7 @@ class Networks:
         return any(not place.flat for place in self.places.values())
 
 
-def read_networks(report: Report, raw: Any) -> Networks:
+def read_networks(report: Report, raw: Any, names: Names) -> Networks:
     """Read the list `vpc_networks`, each item by itself, and compare their names."""
     found = Networks()
     items = fields.sequence(report, SECTION, raw)
@@ -183,7 +191,7 @@ def read_networks(report: Report, raw: Any) -> Networks:
         place.flat = "bridge" in item
         if place.flat:
             found.flat[index] = place
-        network = _network(report, place, item)
+        network = _network(report, place, item, names)
         for family, cidr in place.cidr.items():
             if cidr is not None:
                 found.prefixes[family].append((cidr, index))
@@ -192,7 +200,7 @@ def read_networks(report: Report, raw: Any) -> Networks:
     return found
 
 
-def _network(report: Report, place: Place, item: Mapping[str, Any]) -> Network:
+def _network(report: Report, place: Place, item: Mapping[str, Any], names: Names) -> Network:
     """Read what depends on no other network; the result counts only where nothing was reported."""
     path = place.path
     vpc = fields.text(report, path, item, "vpc")
@@ -215,6 +223,10 @@ def _network(report: Report, place: Place, item: Mapping[str, Any]) -> Network:
         report.add(f"{path}.nat", "true cannot be combined with bridge: the gateway is outside")
     switching = SWITCHING[0] if place.flat else fields.choice(report, path, item, "local_switching", SWITCHING)
     log_drops = fields.flag(report, path, item, "log_drops")
+    acl = read_acl(report, f"{path}.acl", item["acl"], names) if "acl" in item else None
+    if place.flat and "acl" in item:
+        report.add(f"{path}.acl", "cannot be combined with bridge: the way in and out is outside")
+    helpers = _helpers(report, path, item, nat) if "nat_helpers" in item else ()
     return Network(
         path,
         place.name,
@@ -229,7 +241,25 @@ def _network(report: Report, place: Place, item: Mapping[str, Any]) -> Network:
         place.uplinks,
         gateway6,
         log_drops,
+        acl,
+        helpers,
     )
+
+
+def _helpers(report: Report, path: str, item: Mapping[str, Any], nat: bool) -> tuple[str, ...]:
+    """The protocols, in the order of HELPERS, whose replies NAT shall follow."""
+
+    def read(at: str, value: Any) -> str | None:
+        if isinstance(value, str) and value in HELPERS:
+            return fields.plain(value)
+        hint = report.hint(value, HELPERS) if isinstance(value, str) else ""
+        report.add(at, f"{show(value)} is not allowed: {', '.join(HELPERS)}{hint}")
+        return None
+
+    found = fields.each(report, f"{path}.nat_helpers", item["nat_helpers"], read)
+    if found and not nat and not item.get("nat"):
+        report.add(f"{path}.nat_helpers", "needs nat: true")
+    return tuple(helper for helper in HELPERS if helper in found)
 
 
 def _cidr(report: Report, place: Place, item: Mapping[str, Any], key: str, family: int) -> Prefix | None:

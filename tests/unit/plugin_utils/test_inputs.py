@@ -149,12 +149,6 @@ def test_the_identity_follows_every_file_of_the_planner() -> None:
     assert Path("antispoof/rules.py") in found
 
 
-def test_guests_with_security_groups_are_counted() -> None:
-    instances = [{"name": "a", "security_groups": ["web"]}, {"name": "b", "security_groups": []}, "broken"]
-    assert _inputs.grouped({"vpc_instances": instances}) == 1
-    assert _inputs.grouped({"vpc_instances": "broken"}) == 0
-
-
 def test_the_folder_is_beside_the_inventory_or_where_it_is_said(tmp_path: Path) -> None:
     assert _plan_dir.folder({"inventory_dir": "/srv/inv"}, str) == "/srv/inv/.vpc-plan"
     assert _plan_dir.folder({"inventory_dir": "/srv/inv", "vpc_plan_dir": tmp_path}, str) == str(tmp_path)

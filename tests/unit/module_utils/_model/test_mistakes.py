@@ -13,8 +13,16 @@ import yaml
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import ModelError, ModelErrors
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import parse
 
-TABLE = yaml.safe_load(Path(__file__).with_name("mistakes.yml").read_text(encoding="utf-8"))
-CASES = [pytest.param(case["given"], case["errors"], id=case["rule"]) for case in TABLE["cases"]]
+THEMES = ("mistakes", "security_group_mistakes", "peering_mistakes", "public_mistakes", "expectation_mistakes")
+TABLES = {
+    theme: yaml.safe_load(Path(__file__).with_name(f"{theme}.yml").read_text(encoding="utf-8")) for theme in THEMES
+}
+TABLE = TABLES["mistakes"]
+CASES = [
+    pytest.param({**table["base"], **case["given"]}, case["errors"], id=f"{theme}-{case['rule']}")
+    for theme, table in TABLES.items()
+    for case in table["cases"]
+]
 
 
 def lines(raw: dict[str, Any]) -> list[str]:
@@ -23,19 +31,26 @@ def lines(raw: dict[str, Any]) -> list[str]:
     return str(caught.value).split("\n")
 
 
-def test_base_has_no_mistake() -> None:
-    assert list(parse(TABLE["base"]).networks) == ["net1"]
+@pytest.mark.parametrize("theme", THEMES)
+def test_base_has_no_mistake(theme: str) -> None:
+    assert "net1" in parse(TABLES[theme]["base"]).networks
 
 
 @pytest.mark.parametrize("given, errors", CASES)
 def test_mistake(given: dict[str, Any], errors: list[str]) -> None:
-    assert lines({**TABLE["base"], **given}) == errors
+    assert lines(given) == errors
 
 
 def test_all_sections_at_once_in_the_order_of_the_input() -> None:
     raw = {
         "hosts": {"host1": {"groups": ["hypervisors"], "vpc_underlay_address": "10.5"}},
+        "vpc_expectations": [1],
         "vpc_peerings": [1],
+        "vpc_security_groups": [{"name": "self"}],
+        "vpc_prefix_lists": 1,
+        "vpc_nat_pools": [1],
+        "vpc_port_forwards": [1],
+        "vpc_public_addresses": [1],
         "vpc_instances": [{"name": f"VM{index}", "hypervisor": "host1", "network": "a"} for index in range(11)],
         "vpc_networks": [
             {"name": "a", "cidr": "10.0.0.0/8"},
@@ -48,7 +63,13 @@ def test_all_sections_at_once_in_the_order_of_the_input() -> None:
         "vpc_networks[1].cidr",
         "vpc_networks[2].name",
         *(f"vpc_instances[{index}].name" for index in range(11)),
-        "vpc_peerings",
+        "vpc_prefix_lists",
+        "vpc_security_groups[0].name",
+        "vpc_peerings[0]",
+        "vpc_public_addresses[0]",
+        "vpc_port_forwards[0]",
+        "vpc_nat_pools[0]",
+        "vpc_expectations[0]",
         "host1.vpc_underlay_address",
         "groups.routers",
     ]
@@ -59,7 +80,7 @@ def test_errors_are_pairs() -> None:
         parse({"vpc_peerings": [1], "vpc_networks": None})
     assert caught.value.errors == (
         ModelError("vpc_networks", "null is not allowed; a list is needed"),
-        ModelError("vpc_peerings", "is not supported by this release: it must be empty"),
+        ModelError("vpc_peerings[0]", "1 is a number; a mapping is needed"),
     )
 
 

@@ -99,8 +99,16 @@ FULL: dict[str, Any] = {
         },
         {"name": "vm3", "hypervisor": "host1", "network": "lan", "address6": "none"},
     ],
-    "vpc_security_groups": [],
-    "vpc_peerings": [],
+    "vpc_prefix_lists": [{"name": "office", "prefixes": ["203.0.113.0/24"]}],
+    "vpc_security_groups": [
+        {"name": "web", "ingress": [{"protocol": "tcp", "ports": "80-90", "from": ["db", "office"]}]},
+        {"name": "db"},
+    ],
+    "vpc_peerings": [{"name": "shop-default", "vpcs": ["shop", "default"], "networks": ["net2"]}],
+    "vpc_public_addresses": [{"address": "198.51.100.50", "instance": "vm1"}],
+    "vpc_port_forwards": [{"protocol": "tcp", "ports": 21, "instance": "vm2", "helper": "ftp"}],
+    "vpc_nat_pools": [{"name": "pool1", "addresses": "198.51.100.60", "networks": ["net2"]}],
+    "vpc_expectations": [{"from": "vm1", "to": "vm2.0", "port": "tcp/80", "expect": "drop"}],
     "vpc_vpn_connections": [],
     "hosts": HOSTS,
 }
@@ -132,8 +140,9 @@ def tagged(value: Any) -> Any:
 
 
 def test_everything_written() -> None:
+    # What else there may be: see test_filters.py.
     model = parse(FULL)
-    assert model == Model(
+    assert Model(model.networks, model.instances, model.hosts) == Model(
         {
             "lan": Network(
                 "vpc_networks[3]",
@@ -216,9 +225,16 @@ def test_everything_written() -> None:
                         ),
                         (Pair("00:00:5e:00:01:07", 4, parse_ipv4("10.10.20.7")),),
                         ("router", "vrrp"),
+                        security_groups=("web", "db"),
                     ),
                     Interface(
-                        "vpc_instances[0].interfaces[1]", "net2", None, parse_ipv6("2001:db8:20::ffff"), None, None
+                        "vpc_instances[0].interfaces[1]",
+                        "net2",
+                        None,
+                        parse_ipv6("2001:db8:20::ffff"),
+                        None,
+                        None,
+                        security_groups=("web", "db"),
                     ),
                 ),
                 ("web", "db"),
@@ -233,10 +249,19 @@ def test_everything_written() -> None:
         },
         {
             "host1": Host(
-                "host1", ("hypervisor",), "192.168.56.103", "fe80::c0a8:3867", "nftables", ("mon0", "eth9.100")
+                "host1",
+                ("security_groups", "hypervisor"),
+                "192.168.56.103",
+                "fe80::c0a8:3867",
+                "nftables",
+                ("mon0", "eth9.100"),
             ),
             "host2": Host(
-                "host2", ("antispoof", "hypervisor", "router"), "192.168.56.104", "2001:db8:56::104", "iptables"
+                "host2",
+                ("antispoof", "security_groups", "hypervisor", "router"),
+                "192.168.56.104",
+                "2001:db8:56::104",
+                "iptables",
             ),
             "router": Host("router", ("router",), "192.168.56.101", "fe80::c0a8:3865", "nftables"),
         },
@@ -304,11 +329,22 @@ def test_tagged_input_leaves_plain_text() -> None:
             network.bridge or "",
             *network.uplinks,
         ]
+    texts += [*model.groups, *model.prefix_lists, *model.pools]
+    for group in model.groups.values():
+        texts += [group.name, group.path]
+        for rule in group.ingress:
+            texts += [rule.path, rule.action, *(peer.group or peer.list for peer in rule.peers)]
+    for peering in model.peerings.values():
+        texts += [peering.name, *peering.vpcs, *peering.networks[0], *peering.networks[1]]
+    texts += [item.instance for item in (*model.public, *model.forwards)]
+    texts += [item.helper for item in model.forwards]
+    texts += [network for pool in model.pools.values() for network in (pool.name, *pool.networks)]
+    texts += [word for item in model.expectations for word in (item.source, item.target)]
     for instance in model.instances.values():
         texts += [instance.path, instance.name, instance.hypervisor, *instance.security_groups]
         for interface in instance.interfaces:
             texts += [text for text in interface[:6] if not isinstance(text, int) and text is not None]
-            texts += [*interface.roles, *(pair.mac for pair in interface.allowed_pairs)]
+            texts += [*interface.security_groups, *interface.roles, *(pair.mac for pair in interface.allowed_pairs)]
     for host in model.hosts.values():
         texts += [host.name, *host.roles, host.underlay, host.underlay6, host.backend, *host.trusted_ports]
     assert {type(text) for text in texts} == {str}
