@@ -22,6 +22,16 @@ description:
     C(/etc/plainlinux-vpc/antispoof/vif) with its records below C(/run/plainlinux-vpc/), hooks of Xen, libvirt and udev
     that call it, and settings of guests' bridge ports and of the bridges that the plan names. These settings get their
     former values back with O(state=absent).
+  - Role O(role=security_groups) owns the tables C(plainlinux_security_groups), ipsets and iptables chains C(vpc-sg-*),
+    lists of members below C(/etc/plainlinux-vpc/security_groups/), and the value C(0x5ec5) in the upper half of marks
+    of connections. After a change of rules or members it ends the flows of this host's guests that are no longer
+    allowed, and says in RV(commands) how many. All others go on. A TCP connection that was ended stays in conntrack
+    with that mark, by which its packets are dropped, and goes on if it is allowed again; other flows are deleted from
+    conntrack. A program that overwrites whole marks of connections brings such a connection back.
+  - C(br_netfilter), where it is loaded by this module, gets C(net.bridge.bridge-nf-call-*tables) C(0), unless
+    C(sysctl.d) says otherwise, so that only bridges that need it hand their packets over. It stays loaded with
+    O(state=absent). Where it had been loaded before, these sysctls are left alone.
+  - Warns about chains of others that drop forwarded packets by their policy, which no rule of ours can overrule.
   - Guests that were plugged in since the last run keep what they may send. The program waits while a run changes
     anything, and a run waits for it.
   - If a write fails, what had been written is undone and the module fails with the program, its status, its message
@@ -32,7 +42,7 @@ options:
     description: The role whose slice is applied.
     type: str
     required: true
-    choices: [antispoof, hypervisor, router, vpn_gateway]
+    choices: [antispoof, security_groups, hypervisor, router, vpn_gateway]
   state:
     description: V(absent) removes everything that the role owns on the host.
     type: str
@@ -65,7 +75,12 @@ attributes:
     support: full
     description: A second run changes nothing.
 extends_documentation_fragment: [plainlinux.vpc.attributes]
-requirements: ["iproute2", "nftables or iptables and ipset", "nftables for role antispoof", "kernel 5.10 or later"]
+requirements:
+  - iproute2
+  - nftables or iptables and ipset
+  - nftables for roles antispoof and security_groups
+  - conntrack for role security_groups
+  - kernel 5.10 or later
 seealso:
   - module: plainlinux.vpc.plan
 author: plainlinux.vpc authors (@plainlinux)
@@ -107,7 +122,8 @@ objects:
   elements: str
   sample: ["route 4 254 10.10.10.10"]
 commands:
-  description: Programs that were run to write, with the number of lines on their standard input.
+  description: >-
+    Programs that were run to write, with the number of lines on their standard input, and how many flows were ended.
   returned: always
   type: list
   elements: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine import store
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel import hooks, neighbours, systemd
@@ -36,22 +37,30 @@ class Files:
         self,
         subsystems: Sequence[Subsystem],
         contexts: Mapping[str, Context],
-        tables: dict[str, str],
-        underlay: Sequence[str],
+        content: Mapping[str, Any],
     ) -> State:
-        """Path -> text of every file that restores contexts' desired states at boot."""
+        """Path -> text of every file that restores contexts' desired states at boot, and of those for people.
+
+        content: the slice, of which this takes addresses, names of tables, texts by name in the scope's folder, and the
+        groups of guests.
+        """
         folder = f"{systemd.FOLDER}/{self.scope.name}"
         files = {
             f"{folder}/{name}": text
             for subsystem in subsystems
             for name, text in subsystem.boot(contexts[subsystem.name]).items()
         }
-        files[f"{folder}/underlay"] = "".join(f"{address}\n" for address in underlay)
+        underlay = (content.get("underlay"), content.get("underlay6"))
+        files[f"{folder}/underlay"] = "".join(f"{address}\n" for address in underlay if address)
+        files.update((f"{folder}/{name}", text) for name, text in content.get("texts", {}).items())
+        guests = (content.get("policy") or {}).get("guests")
+        if guests:
+            files[f"{folder}/guests"] = "".join(f"{address} {' '.join(names)}\n" for address, names in guests.items())
         files[systemd.SCRIPT] = systemd.script([subsystem.boot_shell for subsystem in subsystems], list(SCOPES))
         files[UNIT_PATH] = systemd.UNIT_TEXT
         network_manager = os.path.isdir(f"{self.root}/etc/NetworkManager")
         links = [*contexts["link"].desired, *contexts["xfrm"].desired]
-        files.update(neighbours.files(self.scope, links, tables, network_manager))
+        files.update(neighbours.files(self.scope, links, content.get("tables", {}), network_manager))
         if self.scope == ANTISPOOF:
             installed = [name for name, path in hooks.FOLDERS.items() if os.path.isdir(f"{self.root}{path}")]
             files.update(hooks.files(installed))

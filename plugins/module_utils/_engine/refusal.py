@@ -6,14 +6,24 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import Delta, State
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.module import unloadable
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.vif import GUESTS
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import Scope
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import SECURITY_GROUPS, Scope
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.vpn import userland
 
+
+class RefusedError(Exception):
+    """Nothing was written: the slice, or the host, is not fit for it."""
+
+
+_FILTERS = ("ipset", "iptables", "nft")
+# Where _plan/groups keeps the addresses that groups judge.
+_NFT_JUDGED = re.compile(rf"inet {SECURITY_GROUPS.table} map to[46](_nets)? ")
+_IPSET_JUDGED = re.compile(rf"{SECURITY_GROUPS.prefix}own[46] ")
 # What counts, how many of it a run would remove, and how many there are.
 Count = tuple[str, int, int]
 
@@ -72,7 +82,28 @@ def guests(recorded: Iterable[str], files: Delta) -> list[Count]:
     return [("guests", removed, sum(path.startswith(GUESTS) for path in recorded))]
 
 
-def objects(before: Mapping[str, State], deltas: Mapping[str, Delta]) -> list[Count]:
-    """Of other roles. Routes stand for guests: a router without guests would still keep most of its other objects."""
-    everything = sum(len(delta.removed) for delta in deltas.values()), sum(len(state) for state in before.values())
+def filtered(before: Mapping[str, State], wanted: Mapping[str, State]) -> list[Count]:
+    """Of security groups: rules come and go, and all of them with the backend, but not whom they protect."""
+    there, kept = (len(_filtered(states)) for states in (before, wanted))
+    return [("filtered addresses", there - kept, there)]
+
+
+def _filtered(states: Mapping[str, State]) -> set[str]:
+    """Guests' addresses that are judged by groups, whichever backend does it."""
+    found = {
+        key.rpartition(" ")[2]
+        for key, value in states.get("nft", {}).items()
+        if value.startswith("goto ") and _NFT_JUDGED.match(key)
+    }
+    return found | {key.partition(" ")[2] for key in states.get("ipset", {}) if _IPSET_JUDGED.match(key)}
+
+
+def objects(before: Mapping[str, State], wanted: Mapping[str, State], deltas: Mapping[str, Delta]) -> list[Count]:
+    """Of other roles. Routes stand for guests: a router without guests would still keep most of its other objects.
+
+    Where the backend changes, all rules go with the former one, and say nothing.
+    """
+    there, then = ((bool(states.get("nft")), bool(states.get("iptables"))) for states in (before, wanted))
+    counted = [name for name in before if name not in _FILTERS or there == then or not any(then)]
+    everything = sum(len(deltas[name].removed) for name in counted), sum(len(before[name]) for name in counted)
     return [("objects", *everything), ("routes", len(deltas["route"].removed), len(before["route"]))]

@@ -6,16 +6,25 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine import process, refusal, store
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.files import UNIT_PATH, Files
+from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.flows import FILTERS, Flows
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.lock import LockedError, held
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.originals import Originals
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.ports import Ports
+from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.reading import (
+    ORDER,
+    Reader,
+    Runner,
+    States,
+    compare,
+    recorded,
+)
+from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.refusal import RefusedError
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.underlay import place
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel import hooks, neighbours, systemd
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import (
@@ -24,54 +33,14 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base impor
     Context,
     Delta,
     KernelError,
-    Output,
     State,
-    Subsystem,
 )
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.address import Address
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.ipset import Ipset
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.iptables import Iptables
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.link import Link
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.module import Module
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.nft import Nft
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.port import Port
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.route import Route
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.rule import Rule
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.sysctl import Sysctl
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.vif import RECORDS, Vif, give_back
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.xfrm import Xfrm
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import Scope
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.vif import RECORDS, give_back
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ROUTER, SECURITY_GROUPS, Scope
 
-# Written in this order, removed in reverse. Sysctls before addresses: an interface may have IPv6 switched off. Filters
-# and NAT before routes and rules: the first packet that finds a way is treated like all later ones. Ports give up their
-# guard first.
-ORDER: tuple[Subsystem, ...] = (
-    Module(),
-    Link(),
-    Xfrm(),
-    Port(),
-    Sysctl(),
-    Address(),
-    Ipset(),
-    Iptables(),
-    Nft(),
-    Route(),
-    Rule(),
-    Vif(),
-)
 UNIT = systemd.Unit()
-# Routes may be many: their names say enough.
-NAMES_ONLY = {"route", "vif"}
-READ_ATTEMPTS = 5
 # Percent of what a role has on a host that one run may remove without being confirmed.
 REMOVAL_LIMIT = 50
-
-States = dict[str, State]
-Runner = Callable[[Command], Output]
-
-
-class RefusedError(Exception):
-    """Nothing was written: the slice, or the host, is not fit for it."""
 
 
 class FailedError(Exception):
@@ -117,9 +86,11 @@ class Transaction:
         self.run = run
         self.files = Files(scope, options.root)
         self.record_path = f"{self.files.base}/{scope.name}/record.json"
-        self.record: States = {}
+        self.reader = Reader(scope, run, options.root, options.runtime)
+        self.record = self.reader.record
         self.originals = Originals(f"{self.files.base}/sysctl-original.json", scope.name)
         self.ports = Ports(scope, content, options.runtime, run)
+        self.flows = Flows(content.get("policy"), run)
         self.base: States = {}
         self.result = Result()
 
@@ -133,20 +104,22 @@ class Transaction:
             return self._converge()
 
     def _converge(self) -> Result:
-        self.record = store.read_json(self.record_path)
+        self.record = self.reader.record = store.read_json(self.record_path)
         self.files.made.update(self.record.get("folder", {}))
         wanted = self._wanted()
-        self.originals.plan(wanted["sysctl"], self._raw_sysctl(wanted))
-        before = self._read(wanted)
-        deltas = self._compare(before, wanted)
+        self.originals.plan(wanted["sysctl"], self.reader.raw_sysctl({**self.originals.held(), **wanted["sysctl"]}))
+        before = self.reader.read(wanted)
+        deltas = compare(before, wanted)
         files = self._files_wanted()
         file_delta = self.files.delta(files, self.record.get("file", {}))
         unit_delta = self._unit_delta(files)
-        self._refuse(before, deltas, file_delta)
+        self._refuse(before, wanted, deltas, file_delta)
         self.result.deltas = {**deltas, "file": file_delta, "unit": unit_delta}
         self.result.warnings = [*self.ports.warnings, *self._diagnose(wanted)]
         if self.options.check or not self.result.changed:
             return self.result
+        if reason := self.flows.missing():
+            raise RefusedError(reason)
         self.files.prepare(file_delta)
         self._arm(wanted, files)
         self.ports.save()
@@ -154,6 +127,7 @@ class Transaction:
             self._write(wanted, deltas)
             if self.ports.slice is None:
                 self._read_back(wanted)
+            self._end_flows(deltas)
             self._write_files(file_delta, unit_delta)
             wanted = self._finish(wanted)
         except BaseException as error:
@@ -173,76 +147,42 @@ class Transaction:
         except KernelError as error:
             raise RefusedError(str(error)) from None
 
-    def _context(self, name: str, desired: Mapping[str, str], recorded: Mapping[str, str]) -> Context:
-        known = {**self.record.get(name, {}), **recorded}
-        return Context(self.scope, desired, known, self.options.root, self.options.runtime)
-
-    def _read(self, wanted: States, recorded: States | None = None) -> States:
-        """What this scope owns now."""
-        found: States = {}
-        for subsystem in ORDER:
-            name = subsystem.name
-            context = self._context(name, wanted[name], (recorded or {}).get(name, {}))
-            for attempt in range(READ_ATTEMPTS):
-                try:
-                    outputs = [self._run_read(command) for command in subsystem.read(context)]
-                    found[name] = subsystem.parse(context, outputs)
-                    break
-                except KernelError as error:
-                    if attempt == READ_ATTEMPTS - 1:
-                        raise RefusedError(f"cannot read {name}: {error}") from None
-                    time.sleep(0.05 * 2**attempt)
-        return found
-
-    def _run_read(self, command: Command) -> Output:
-        output = self.run(command)
-        # A program that is not there yet has made nothing: a blank host in check mode is empty, not an error.
-        if output.status not in command.ok and output.status != process.NOT_INSTALLED:
-            raise RefusedError(str(process.CommandError(command, output)))
-        return output
-
-    def _raw_sysctl(self, wanted: States) -> State:
-        sysctl = next(subsystem for subsystem in ORDER if isinstance(subsystem, Sysctl))
-        context = self._context("sysctl", {**self.originals.held(), **wanted["sysctl"]}, {})
-        return sysctl.raw([self._run_read(command) for command in sysctl.read(context)])
-
-    def _compare(self, before: States, wanted: States) -> dict[str, Delta]:
-        deltas = {}
-        for subsystem in ORDER:
-            have, want = before[subsystem.name], wanted[subsystem.name]
-            if not subsystem.prunable:
-                have = {key: value for key, value in have.items() if key in want}
-            deltas[subsystem.name] = Delta.between(have, want)
-        return deltas
-
-    def _refuse(self, before: States, deltas: Mapping[str, Delta], files: Delta) -> None:
+    def _refuse(self, before: States, wanted: States, deltas: Mapping[str, Delta], files: Delta) -> None:
         reason = refusal.module(before["module"]) or refusal.foreign(before["link"], "network")
         reason = reason or refusal.tunnels(before["xfrm"], self.options.check, self.options.root)
         limit = self.options.removal_limit
         if not reason and limit is not None:
-            if self.ports.slice is None:
-                counts = refusal.objects(before, deltas)
-            else:
+            if self.ports.slice is not None:
                 counts = refusal.guests(self.record.get("file", {}), files)
+            elif self.scope == SECURITY_GROUPS:
+                counts = refusal.filtered(before, wanted)
+            else:
+                counts = refusal.objects(before, wanted, deltas)
             reason = refusal.removal(self.scope, counts, limit)
         if reason:
             raise RefusedError(reason)
 
     def _diagnose(self, wanted: States) -> list[str]:
-        if not wanted["route"]:
+        if not wanted["route"] and not (self.scope == SECURITY_GROUPS and self._active()):
             return []
         outputs = [self.run(command) for command in neighbours.forward_read()]
-        return [
+        found = [
             f"{chain} drops forwarded packets by its policy: guests are cut off unless a rule there accepts them"
             for chain in neighbours.forward_drops(outputs)
         ]
+        if self.scope == ROUTER and neighbours.helped_unasked(self.run(neighbours.helper_read())):
+            found.append(
+                "net.netfilter.nf_conntrack_helper is 1: any flow may get a helper, which opens ports that nobody"
+                " allowed; set it to 0"
+            )
+        return found
 
     # Writing
 
     def _arm(self, wanted: States, files: State) -> None:
         """Before the first write: what we are about to own, so that a run after a crash knows it."""
         self.originals.save()
-        armed = {name: {**self.record.get(name, {}), **_recorded(name, state)} for name, state in wanted.items()}
+        armed = {name: {**self.record.get(name, {}), **recorded(name, state)} for name, state in wanted.items()}
         armed["file"] = {**self.record.get("file", {}), **dict.fromkeys(files, "")}
         self._write_record({**armed, "folder": dict.fromkeys(self.files.made, "")})
 
@@ -252,11 +192,12 @@ class Transaction:
         else:
             store.remove(self.record_path, self.files.base)
 
-    def _write(self, wanted: States, deltas: Mapping[str, Delta], recorded: States | None = None) -> None:
+    def _write(self, wanted: States, deltas: Mapping[str, Delta], also: States | None = None) -> None:
+        """also: what may be ours besides what is recorded."""
         for subsystem in ORDER:
-            self._write_one(subsystem.put, subsystem.name, wanted, deltas, recorded)
+            self._write_one(subsystem.put, subsystem.name, wanted, deltas, also)
         for subsystem in reversed(ORDER):
-            self._write_one(subsystem.drop, subsystem.name, wanted, deltas, recorded)
+            self._write_one(subsystem.drop, subsystem.name, wanted, deltas, also)
 
     def _write_one(
         self,
@@ -264,11 +205,11 @@ class Transaction:
         name: str,
         wanted: States,
         deltas: Mapping[str, Delta],
-        recorded: States | None,
+        also: States | None,
     ) -> None:
         if not deltas[name]:
             return
-        for command in script(self._context(name, wanted[name], (recorded or {}).get(name, {})), deltas[name]):
+        for command in script(self.reader.context(name, wanted[name], (also or {}).get(name, {})), deltas[name]):
             self._run_write(command)
 
     def _run_write(self, command: Command) -> None:
@@ -278,10 +219,15 @@ class Transaction:
         if output.status not in command.ok:
             raise process.CommandError(command, output)
 
+    def _end_flows(self, deltas: Mapping[str, Delta]) -> None:
+        # A run that was killed may have changed rules and left flows: its record has no plan.
+        if "plan" not in self.record or any(deltas[name] for name in FILTERS):
+            self.result.commands += self.flows.end()
+
     def _read_back(self, wanted: States) -> None:
         left = [
             f"{name} {key}: {delta.before.get(key, 'missing')} instead of {delta.after.get(key, 'nothing')}"
-            for name, delta in self._compare(self._read(wanted), wanted).items()
+            for name, delta in compare(self.reader.read(wanted), wanted).items()
             for key in sorted({*delta.before, *delta.after})
         ]
         if left:
@@ -299,22 +245,23 @@ class Transaction:
 
     def _run_finish(self, wanted: States, changed: Collection[str]) -> None:
         for subsystem in ORDER:
-            for command in subsystem.finish(self._context(subsystem.name, wanted[subsystem.name], {}), changed):
+            for command in subsystem.finish(self.reader.context(subsystem.name, wanted[subsystem.name], {}), changed):
                 self._run_write(command)
 
     def _undo(self, before: States, wanted: States, files: Delta, error: BaseException) -> None:
         """Converge back to what was read before the first write, by the same path."""
         problem = str(error) or type(error).__name__
         try:
-            now = self._read(before, recorded=wanted)
-            self._write(before, self._compare(now, before), recorded=wanted)
+            now = self.reader.read(before, wanted)
+            self._write(before, compare(now, before), wanted)
+            self.flows.undo()
             self._write_files(files.inverse(), Delta({}, {}))
             if RECORDS in before["vif"]:
                 self.ports.restore()
                 self._run_finish(before, ())
                 if touched := self.ports.touched():
-                    self._run_write(give_back(self._context("vif", {}, {}), touched))
-            left = self._compare(self._read(before, recorded=wanted), before)
+                    self._run_write(give_back(self.reader.context("vif", {}, {}), touched))
+            left = compare(self.reader.read(before, wanted), before)
             if RECORDS in before["vif"]:
                 # The helper gave ports what they must have, not what somebody may have given them since.
                 del left["vif"]
@@ -334,18 +281,14 @@ class Transaction:
         if not self._active():
             return {}
         wanted = self.ports.bind_planned(self.base)
-        contexts = {subsystem.name: self._context(subsystem.name, wanted[subsystem.name], {}) for subsystem in ORDER}
-        underlay = [self.content.get("underlay"), self.content.get("underlay6")]
-        return {
-            **self.files.wanted(
-                ORDER, contexts, self.content.get("tables", {}), [address for address in underlay if address]
-            ),
-            **self.ports.files(),
+        contexts = {
+            subsystem.name: self.reader.context(subsystem.name, wanted[subsystem.name], {}) for subsystem in ORDER
         }
+        return {**self.files.wanted(ORDER, contexts, self.content), **self.ports.files()}
 
     def _active(self) -> bool:
         """Whether anything at all is wanted: the role is there, not on its way out."""
-        return any(self.content.get("state", {}).values())
+        return any(self.content.get("state", {}).values()) or bool(self.content.get("texts"))
 
     def _write_files(self, file_delta: Delta, unit_delta: Delta) -> None:
         context = Context(self.scope)
@@ -383,17 +326,10 @@ class Transaction:
     def _settle(self, wanted: States, files: State) -> None:
         """After success: the record of what is ours now; nothing at all when nothing is."""
         self.originals.settle()
-        content = {name: _recorded(name, state) for name, state in wanted.items()}
+        content = {name: recorded(name, state) for name, state in wanted.items()}
         content.update(file=dict.fromkeys(files, ""), folder=dict.fromkeys(self.files.settled(), ""))
+        content["plan"] = {"id": self.content.get("id", "")}
         self._write_record(content if self._active() else {})
-
-
-def _recorded(name: str, state: State) -> State:
-    """What the record keeps of a state."""
-    if name == "nft":
-        # Of its elements there may be 100,000, and the tables say whose they are.
-        return {key: value for key, value in state.items() if key.count(" ") == 1}
-    return dict.fromkeys(state, "") if name in NAMES_ONLY else state
 
 
 __all__ = ["REMOVAL_LIMIT", "FailedError", "LockedError", "Options", "RefusedError", "Result", "Transaction"]

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -17,11 +19,16 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base impor
     State,
     Subsystem,
 )
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._edit import edits
 
 JUMPS_FILE = "iptables.jumps"
 
 _PROGRAMS = {"4": "iptables", "6": "ip6tables"}
 _ARROW = " -> "
+_PROTOCOL = re.compile(r"((?:(?:! )?-[sdio] \S+ )*(?:! )?-p )([a-z]\S*)")
+_NAMES = frozenset(("tcp", "udp", "udplite", "icmp", "ipv6-icmp", "esp", "ah", "sctp"))
+# Names that newer versions have built in, which no file of the host need know.
+_PROTOCOLS = {"dccp": 33, "ipcomp": 108, "mobility-header": 135, "ipv6-mh": 135, "mh": 135, "icmpv6": 58}
 
 
 class Iptables(Subsystem):
@@ -35,7 +42,13 @@ class Iptables(Subsystem):
     A table that no state mentions is not even listed: `iptables-save -t` of iptables-legacy creates it. With nf_tables
     it creates nothing; a base chain like POSTROUTING appears with the first jump in it. Both print the same texts.
 
+    What /etc/protocols of a host or a later iptables names after -p is a number in values: names are only tcp, udp,
+    udplite, icmp, ipv6-icmp, esp, ah and sctp.
+
     put() and drop() are one transaction for each family and table: iptables-restore commits one table at a time.
+
+    Where most of a chain stays, its rules change by number. Numbers are those of delta.before: what is to be written
+    again, after a part of it was, is read again first. Other chains are emptied and filled.
     """
 
     name = "iptables"
@@ -138,7 +151,7 @@ def _parse(context: Context, start: str, text: str) -> State:
         if word == "-A":
             chain, _space, rule = rest.partition(" ")
             if chain in rules:
-                rules[chain].append(rule)
+                rules[chain].append(_numbered(rule))
             elif rule.startswith(f"-j {prefix}") and rule.count(" ") == 1:
                 jumps[f"{start}{chain}{_ARROW}{rule[3:]}"] += 1
         elif word.startswith(f":{prefix}"):
@@ -152,6 +165,18 @@ def _parse(context: Context, start: str, text: str) -> State:
         wanted = context.desired.get(key, context.recorded.get(key, "last")).split(" ")[0]
         state[key] = wanted if count == 1 else f"{wanted} {count} times"
     return state
+
+
+def _numbered(rule: str) -> str:
+    """A rule with a number for a protocol whose name other hosts may not know."""
+    match = _PROTOCOL.match(rule)
+    if match is None or match[2] in _NAMES:
+        return rule
+    try:
+        number = _PROTOCOLS.get(match[2]) or socket.getprotobyname(match[2])
+    except OSError:
+        return rule
+    return f"{match[1]}{number}{rule[match.end() :]}"
 
 
 def _times(jump: str) -> int:
@@ -175,9 +200,32 @@ def _chain_lines(start: str, chains: Mapping[str, str]) -> Iterator[str]:
             yield f"-A {name} {rule}"
 
 
+def _edited(name: str, before: str, after: str) -> list[str] | None:
+    """Lines that change some rules of a chain; None where it is to be written anew."""
+    found = edits(before.split("\n"), after.split("\n")) if before and after else None
+    if found is None:
+        return None
+    lines: list[str] = []
+    # From the end: what is before it keeps its number.
+    for start, stop, rules in reversed(found):
+        common = min(stop - start, len(rules))
+        lines += [f"-I {name} {start + common + 1} {rule}" for rule in reversed(rules[common:])]
+        lines += [f"-D {name} {number}" for number in range(stop, start + common, -1)]
+        lines += [f"-R {name} {start + number + 1} {rules[number]}" for number in range(common)]
+    return lines
+
+
 def _put_lines(start: str, delta: Delta) -> Iterator[str]:
     mine = {key: value for key, value in delta.after.items() if key.startswith(start)}
+    changed: list[str] = []
+    for key in sorted(mine.keys() & delta.before.keys()):
+        if _ARROW not in key:
+            lines = _edited(key[len(start) :], delta.before[key], mine[key])
+            if lines is not None:
+                changed += lines
+                del mine[key]
     yield from _chain_lines(start, {key: value for key, value in mine.items() if _ARROW not in key})
+    yield from changed
     for key in sorted(mine):
         if _ARROW not in key:
             continue

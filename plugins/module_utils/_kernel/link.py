@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,15 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base impor
     Subsystem,
     batches,
 )
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.vif import HOME
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import Scope
+
+# Bridges that hand their packets over, by name: the guard's helper looks into it, too.
+FILTERED_FILE = "bridge_filter"
+# The words of a bridge that hands its packets to br_netfilter, whose rules then see what passes between its ports.
+FILTERED = "nf_call_iptables 1 nf_call_ip6tables 1"
+_UNFILTERED = "nf_call_iptables 0 nf_call_ip6tables 0"
+_SWITCHES = re.compile(r" nf_call_iptables \d nf_call_ip6tables \d")
 
 # What parse() adds to a value where the link differs from what put() makes; put() understands it too, for undo.
 _DOWN = "down"
@@ -134,7 +143,10 @@ fi
 
 
 class Link(OwnLinks):
-    """Bridges by name: `br-net1` -> `bridge address 02:11:22:33:44:55`.
+    """Bridges by name: `br-net1` -> `bridge address 02:11:22:33:44:55`, with FILTERED where br_netfilter sees packets.
+
+    The switches show where they are not as they should be. They are nobody's business here while the guard of backend
+    iptables wants them on, which it does of bridges that need no such words: the last one to want that turns them off.
 
     Removing a bridge unplugs its ports without a word. Whether that is meant, only the caller can know.
     """
@@ -144,23 +156,68 @@ class Link(OwnLinks):
     identity = "address"
     settings = columns = ("address",)
 
+    def read(self, context: Context) -> list[Command]:
+        commands = super().read(context)
+        if context.desired:
+            commands.append(
+                Command(("grep", "-s", " nf_call_iptables 1", f"{context.root}{HOME}/bridges"), ok=(0, 1, 2))
+            )
+        return commands
+
+    def parse(self, context: Context, outputs: Sequence[Output]) -> State:
+        state = super().parse(context, outputs)
+        guarded = {line.partition(" ")[0] for output in outputs[1:] for line in output.stdout.splitlines()}
+        for name, value in state.items():
+            wanted = context.desired.get(name)
+            switches = _SWITCHES.search(value)
+            others = name in guarded and wanted is not None and not _SWITCHES.search(wanted)
+            if switches and (others or switches[0] == f" {_UNFILTERED}"):
+                state[name] = value.replace(switches[0], "")
+        return state
+
     def make(self, name: str, old: str, value: str) -> list[str]:
-        return [] if old else [f"link add name {name} address {word(value, 'address')} type bridge"]
+        wanted = _SWITCHES.search(value)
+        switches = wanted[0] if wanted else ""
+        if not old:
+            return [f"link add name {name} address {word(value, 'address')} type bridge{switches}"]
+        found = _SWITCHES.search(old)
+        if (found[0] if found else "") == switches:
+            return []
+        return [f"link set dev {name} type bridge{switches or ' ' + _UNFILTERED}"]
 
     def describe(self, link: dict[str, Any]) -> str:
-        return f"bridge address {link.get('address', '')}"
+        found = link.get("linkinfo", {}).get("info_data", {})
+        # A kernel without bridge filtering has no such switches.
+        switches = "".join(f" {key} {found.get(key, 0)}" for key in ("nf_call_iptables", "nf_call_ip6tables"))
+        return f"bridge address {link.get('address', '')}{switches}"
 
-    boot_shell = boot_shell(
-        "link",
-        "address",
-        "address $address type bridge",
-        """\
+    def boot(self, context: Context) -> dict[str, str]:
+        files = super().boot(context)
+        filtered = sorted(name for name, value in context.desired.items() if f" {FILTERED}" in value)
+        if filtered:
+            files[FILTERED_FILE] = "".join(f"{name}\n" for name in filtered)
+        return files
+
+    boot_shell = (
+        boot_shell(
+            "link",
+            "address",
+            "address $address type bridge",
+            """\
       elif ! grep -qsxF "$mark" "$link/ifalias" && ! grep -qsxF "$address" "$link/address"; then
         echo "link $name: exists already and is not ours" >&2
         link_status=1
         continue
 """,
-        "address $address",
+            "address $address",
+        )
+        + f"""\
+if [ -e {FILTERED_FILE} ]; then
+  while read -r name; do
+    echo "link set dev $name type bridge {FILTERED}"
+  done <{FILTERED_FILE} | ip -batch -
+fi
+"""
     )
 
 

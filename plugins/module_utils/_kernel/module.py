@@ -39,6 +39,11 @@ works() {
       (: <>/dev/net/tun) 2>/dev/null
       return
       ;;
+    nf_nat_*)
+      # The kernel builds both in, or neither; this one shows.
+      [ -d "/sys/module/nf_conntrack_${1#nf_nat_}" ] && ! grep -q "^nf_conntrack_${1#nf_nat_} " /proc/modules
+      return
+      ;;
     bridge) set -- link add name probe type bridge ;;
     xfrm_interface) set -- link add name probe type xfrm if_id 1 ;;
     esp4)
@@ -65,9 +70,24 @@ done
 """.replace("MISSING", MISSING)
 )
 
+# br_netfilter comes with its switches on for every bridge of the host, also those of others whose packets no rule of
+# netfilter has seen so far. Where we load it they are turned off; bridges that are to hand packets over have switches
+# of their own. Where somebody else did, they are theirs. What the administrator has in sysctl.d is set again.
 _LOAD = """\
+load() {
+  modprobe -- "$1" || return
+  if [ "$1" = br_netfilter ]; then
+    for switch in /proc/sys/net/bridge/bridge-nf-call-*tables; do
+      if [ -e "$switch" ]; then echo 0 >"$switch"; fi
+    done
+    for settings in /usr/lib/systemd/systemd-sysctl /lib/systemd/systemd-sysctl; do
+      if [ -x "$settings" ]; then "$settings" --prefix=/net/bridge && break; fi
+    done
+  fi
+  return 0
+}
 while read -r module; do
-  present "$module" || reason=$(modprobe -- "$module" 2>&1) || works "$module" || {
+  present "$module" || reason=$(load "$module" 2>&1) || works "$module" || {
     echo "$reason" >&2
     module_status=1
   }

@@ -69,3 +69,13 @@ def forward_drops(outputs: Sequence[Output]) -> list[str]:
         elif _CHAIN.match(text) and " plainlinux_" not in table:
             found.append(f"{table} {chain}")
     return found
+
+
+def helper_read() -> Command:
+    """The command whose output helped_unasked() takes. Kernels since 6.0 have no such parameter."""
+    return Command(("cat", "/proc/sys/net/netfilter/nf_conntrack_helper"), ok=tuple(range(256)))
+
+
+def helped_unasked(output: Output) -> bool:
+    """Whether conntrack gives helpers to any flow with a well-known port: that opens ports that nobody allowed."""
+    return output.status == 0 and output.stdout.strip() != "0"

@@ -18,6 +18,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base impor
     State,
     Subsystem,
 )
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._edit import Edit, edits
 
 BOOT_FILE = "nftables.nft"
 
@@ -26,11 +27,22 @@ BOOT_FILE = "nftables.nft"
 _REFILL = 50_000
 
 _MISSING = "No such file or directory"
-_TABLE = re.compile(r"table (\S+) (\S+) \{$")
-_OBJECT = re.compile(r"\t((?:ct )?[a-z]+) (\S+) \{$")
+_HANDLE = r"(?: # handle \d+)?$"
+_TABLE = re.compile(r"table (\S+) (\S+) \{" + _HANDLE)
+_OBJECT = re.compile(r"\t((?:ct )?[a-z]+) (\S+) \{" + _HANDLE)
+_RULE = re.compile(r"(.*) # handle (\d+)$")
 # A comma inside the quotes of a comment or an interface name does not end an element.
 _ELEMENT = re.compile(r'(?:[^",]|"[^"]*")+')
 _CHAIN_HEADER = ("type ", "comment ")
+
+
+class Listed(str):
+    """A chain's value as it was read. handles: the kernel's numbers of its rules, in order; () where not all are known.
+
+    It is equal to the same text without them: they say nothing of the state.
+    """
+
+    handles: tuple[str, ...] = ()
 
 
 @dataclass
@@ -59,11 +71,15 @@ class Nft(Subsystem):
     | `inet T chain C` | newline separated: `type ... hook ...; policy ...;` of a base chain, then its rules |
     | `inet T KIND NAME` | any other object: header lines joined by `; ` |
 
-    Values are what `nft -s -nny list table` prints. Elements that packets added (`flags dynamic`) are no state.
+    Values are what `nft -s -nny list table` prints. Elements that packets added (`flags dynamic`) are no state. Chains
+    that parse() found are Listed.
 
     put() is one transaction for all changes inside of tables, removals included, because a rule and the set that it
     uses must change together; so it must be called whenever there is a difference, also when only removals are left.
     drop() removes whole tables.
+
+    Where most of a chain stays, the rules that differ change by handle. A kernel that has no such rule any more, as
+    when the same text has run before, refuses the whole transaction. Other chains are flushed and filled.
 
     A changed header of a set or a table, or of a chain that is jumped to, makes the whole table anew in that
     transaction. Rule and member changes lose no packet; making a table of 3,000 intervals anew drops those of about
@@ -76,7 +92,7 @@ class Nft(Subsystem):
         families = {"inet", "bridge"}
         families.update(key.split(" ", 1)[0] for key in (*context.desired, *context.recorded))
         return [
-            Command(("nft", "-s", "-nny", "list", "table", family, context.scope.table), ok=(0, 1, 127))
+            Command(("nft", "-a", "-s", "-nny", "list", "table", family, context.scope.table), ok=(0, 1, 127))
             for family in sorted(families)
         ]
 
@@ -161,7 +177,7 @@ def _body(lines: Iterator[str]) -> list[str]:
 
 def _parse_object(key: str, kind: str, body: list[str]) -> Iterator[tuple[str, str]]:
     if kind == "chain":
-        yield key, "\n".join(body)
+        yield key, _listed(body)
         return
     size = next((number for number, line in enumerate(body) if line.startswith("elements = {")), len(body))
     header = body[:size]
@@ -170,6 +186,15 @@ def _parse_object(key: str, kind: str, body: list[str]) -> Iterator[tuple[str, s
         return
     elements = " ".join(body[size:])[len("elements = {") :].rstrip("} ")
     yield from _parse_elements(key, kind, elements)
+
+
+def _listed(body: Sequence[str]) -> Listed:
+    found = [_RULE.match(line) for line in body]
+    value = Listed("\n".join([match[1] if match else line for match, line in zip(found, body)]))
+    handles = tuple([match[2] for match in found if match])
+    if len(handles) == len(_rules(value)):
+        value.handles = handles
+    return value
 
 
 def _parse_elements(key: str, kind: str, text: str) -> Iterator[tuple[str, str]]:
@@ -240,6 +265,30 @@ def _header(chain: str | None) -> list[str]:
     return [line for line in (chain or "").split("\n") if line.startswith(_CHAIN_HEADER)]
 
 
+def _rules(chain: str) -> list[str]:
+    return [line for line in chain.split("\n") if line and not line.startswith(_CHAIN_HEADER)]
+
+
+def _edits(before: str | None, after: str | None) -> list[Edit] | None:
+    """How the rules of a chain that was read change in place; None where they cannot, or it is to be written anew."""
+    if not isinstance(before, Listed) or after is None or _header(before) != _header(after):
+        return None
+    rules = _rules(before)
+    return edits(rules, _rules(after)) if len(rules) == len(before.handles) else None
+
+
+def _edit_lines(chain: str, handles: Sequence[str], found: Iterable[Edit]) -> tuple[list[str], list[str]]:
+    """Lines that remove rules, and lines that add some. chain: with its table."""
+    removed: list[str] = []
+    added: list[str] = []
+    for edit in found:
+        removed += [f"delete rule {chain} handle {handle}" for handle in handles[edit.start : edit.stop]]
+        # A rule that stays is what the kernel can count from.
+        place = f"insert rule {chain} handle {handles[edit.stop]}" if edit.stop < len(handles) else f"add rule {chain}"
+        added += [f"{place} {line}" for line in edit.lines]
+    return removed, added
+
+
 def _is_base(chain: str | None) -> bool:
     return any(line.startswith("type ") for line in _header(chain))
 
@@ -268,10 +317,11 @@ def _changed(
     """Lines that lead from the old to the new objects of a table that stays.
 
     First the rules and elements that go give up their references, then what is new appears as a whole, then come the
-    elements that may jump to it, and last the objects go that nothing refers to any more.
+    rules and elements that may use it, and last the objects go that nothing refers to any more.
     """
     first: list[str] = []
     block: dict[str, _Object] = {}
+    rules: list[str] = []
     then: list[str] = []
     last: list[str] = []
     for name in sorted(old.keys() | new.keys()):
@@ -279,6 +329,12 @@ def _changed(
         kind, _space, own_name = name.rpartition(" ")
         placed = f"{kind} {table} {own_name}"
         is_chain = name.startswith("chain ")
+        found = _edits(before.value, after.value) if is_chain else None
+        if found is not None and isinstance(before.value, Listed):
+            removed, added = _edit_lines(f"{table} {own_name}", before.value.handles, found)
+            first += removed
+            rules += added
+            continue
         if is_chain and before.value is not None:
             first.append(f"flush {placed}")
         if after.value is not None:
@@ -297,7 +353,7 @@ def _changed(
                 then += _command("add", placed, _elements(after.elements))
     # Maps before the chains that they jump to.
     last.sort(key=lambda line: line.startswith("delete chain "))
-    return [*first, *(_block(table, block) if block else ()), *then, *last]
+    return [*first, *(_block(table, block) if block else ()), *rules, *then, *last]
 
 
 def _command(verb: str, placed: str, elements: Iterable[str]) -> list[str]:

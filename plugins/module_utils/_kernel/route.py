@@ -54,6 +54,8 @@ class Route(Subsystem):
     name = "route"
 
     def read(self, context: Context) -> list[Command]:
+        if not context.scope.protocol:
+            return []
         return [
             Command(("ip", f"-{family}", "-N", "route", "show", "table", "all", "proto", str(context.scope.protocol)))
             for family in FAMILIES

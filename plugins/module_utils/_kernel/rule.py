@@ -34,12 +34,14 @@ class Rule(Subsystem):
     name = "rule"
 
     def read(self, context: Context) -> list[Command]:
+        if not context.scope.protocol:
+            return []
         # iproute2 does not filter rules by protocol, whatever it says.
         return [Command(("ip", f"-{family}", "-N", "rule", "show")) for family in FAMILIES for _again in range(2)]
 
     def parse(self, context: Context, outputs: Sequence[Output]) -> State:
         state: State = {}
-        for index, family in enumerate(FAMILIES):
+        for index, family in enumerate(FAMILIES[: len(outputs) // 2]):
             first, second = outputs[2 * index : 2 * index + 2]
             if first.stdout != second.stdout:
                 raise KernelError(f"ip -{family} rule show: changed while read")

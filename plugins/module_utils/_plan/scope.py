@@ -13,11 +13,14 @@ class Scope:
     """Whatever bears a role's mark belongs to that role, and nothing else does.
 
     name: role name, part of table, chain and set names.
-    protocol: originator of the role's routes and policy rules (rtnetlink(7), rtm_protocol; 173 and up are unassigned).
+    protocol: originator of the role's routes and policy rules (rtnetlink(7), rtm_protocol; 173 and up are unassigned),
+    0 where it has none. 177 is that of role ssh_tunnel, which has no scope.
+    word: what stands for the name where names are short.
     """
 
     name: str
-    protocol: int
+    protocol: int = 0
+    word: str = ""
 
     @property
     def table(self) -> str:
@@ -27,12 +30,13 @@ class Scope:
     @property
     def prefix(self) -> str:
         """Prefix of the scope's ipset and iptables chain names."""
-        return f"vpc-{self.name}-"
+        return f"vpc-{self.word or self.name}-"
 
 
 HYPERVISOR = Scope("hypervisor", 173)
 ROUTER = Scope("router", 174)
-ANTISPOOF = Scope("antispoof", 175)
+ANTISPOOF = Scope("antispoof")
 VPN_GATEWAY = Scope("vpn_gateway", 176)
-# In the order in which a booting host gets them: the guard stands before there is a bridge.
-SCOPES = {scope.name: scope for scope in (ANTISPOOF, HYPERVISOR, ROUTER, VPN_GATEWAY)}
+SECURITY_GROUPS = Scope("security_groups", word="sg")
+# In the order in which a booting host gets them: guard and groups stand before there is a bridge.
+SCOPES = {scope.name: scope for scope in (ANTISPOOF, SECURITY_GROUPS, HYPERVISOR, ROUTER, VPN_GATEWAY)}

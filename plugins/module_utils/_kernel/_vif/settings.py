@@ -94,16 +94,30 @@ guard_bridge() {
       complain "$bridge: this kernel has no $1"
       missed=1
     elif [ "$word" != "$2" ]; then
-      # The first that was found is what `release` gives back.
-      grep -qs "^$1 " "$run/bridge/$bridge" || echo "$1 $word" >>"$run/bridge/$bridge"
+      original "$1" "$word"
       echo "$2" 2>/dev/null >"$setting" || {
         complain "$bridge: cannot set $1 to $2"
         missed=1
       }
+    elif filtered_by_role "$1"; then
+      original "$1" 0
     fi
     shift 2
   done
   return "$missed"
+}
+
+# The first that was found is what `release` gives back.
+original() {
+  grep -qs "^$1 " "$run/bridge/$bridge" || echo "$1 $2" >>"$run/bridge/$bridge"
+}
+
+# Whether role hypervisor, too, wants the setting on its bridge. Of the two, the last one to let go turns it off.
+filtered_by_role() {
+  case $1 in
+    nf_call_iptables | nf_call_ip6tables) grep -qsxF "$bridge" ../hypervisor/bridge_filter ;;
+    *) return 1 ;;
+  esac
 }
 
 # Gives bridges back what the plan, a file like `bridges`, has no value for.
@@ -121,7 +135,9 @@ give_back() {
       if (!((bridge, $1) in wanted)) print bridge, $1, $2
     }' "$@" | while read -r bridge key word; do
     setting=/sys/class/net/$bridge/bridge/$key
-    if [ -e "$setting" ]; then echo "$word" 2>/dev/null >"$setting" || complain "$bridge: cannot set $key to $word"; fi
+    if [ -e "$setting" ] && ! filtered_by_role "$key"; then
+      echo "$word" 2>/dev/null >"$setting" || complain "$bridge: cannot set $key to $word"
+    fi
     sed -i "/^$key /d" "$run/bridge/$bridge"
     [ -s "$run/bridge/$bridge" ] || rm -f "$run/bridge/$bridge"
   done

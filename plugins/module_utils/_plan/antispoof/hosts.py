@@ -16,12 +16,13 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof imp
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.guests import Guest, file_name
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.rules import Policy
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.state import static
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.groups.policy import netfiltered
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.layout import Layout, State, bridge_of, extras
 
 # Without it, frames to link-local groups that no rule sees teach a bridge where a MAC is.
 _SETTINGS = "no_linklocal_learn 1"
-# Rules of iptables see the packets of those bridges only that hand them over.
-_SETTINGS_IPTABLES = f"{_SETTINGS} nf_call_iptables 1 nf_call_ip6tables 1"
+# Rules of iptables, and security groups, see the packets of those bridges only that hand them over.
+_SETTINGS_FILTERED = f"{_SETTINGS} nf_call_iptables 1 nf_call_ip6tables 1"
 
 
 def slice_of(layout: Layout, name: str) -> tuple[State, dict[str, Any]]:
@@ -32,6 +33,8 @@ def slice_of(layout: Layout, name: str) -> tuple[State, dict[str, Any]]:
     """
     host = layout.model.hosts[name]
     with_iptables = host.backend == "iptables"
+    # Bridges of ours get from role hypervisor what groups need.
+    filtered = netfiltered(layout, name)
     found = guests(layout, name)
     rules = policy(layout, name)
     files = {vif: file_name(guest.mac) for vif, guest in found.items()}
@@ -43,14 +46,17 @@ def slice_of(layout: Layout, name: str) -> tuple[State, dict[str, Any]]:
             bridge_of(network): {
                 "own": not network.flat,
                 "uplinks": list(network.uplinks),
-                "settings": _SETTINGS_IPTABLES if with_iptables else _SETTINGS,
+                "settings": _SETTINGS_FILTERED
+                if with_iptables or (network.flat and bridge_of(network) in filtered)
+                else _SETTINGS,
             }
             for network in layout.networks(name)
         },
         "trusted": list(host.trusted_ports),
     }
-    if with_iptables:
+    if with_iptables or any(bridge["settings"] == _SETTINGS_FILTERED for bridge in ports["bridges"].values()):
         state["module"] = {"br_netfilter": "loaded"}
+    if with_iptables:
         state["iptables"] = iptables.jumps()
         ports["chains"] = iptables.chains(rules)
     return state, ports

@@ -16,6 +16,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base impor
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import parse
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import Plan
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import SCOPES
+from ansible_collections.plainlinux.vpc.tests.unit.module_utils._engine.grouped_host import Host as GroupedHost
 from ansible_collections.plainlinux.vpc.tests.unit.module_utils._kernel.kernel_tables import Netns
 
 HOSTS = {"router": ("routers", 101), "hypervisor": ("hypervisors", 103)}
@@ -135,3 +136,22 @@ def test_one_guest_more_writes_the_same_few_lines_whatever_is_there(host: Host, 
         counts.append((len(done.commands), lines_written(done), len(host.programs)))
     # A route of each family on the router; on a hypervisor one more in the table of the guest's bridge.
     assert counts == [(2, 2 if role == "router" else 4, counts[0][2])] * 2
+
+
+@BACKENDS
+def test_swapping_one_rule_of_a_group_writes_one_rule_whatever_is_there(tmp_path: Path, backend: str) -> None:
+    written = []
+    for count in (10, 500):
+        host = GroupedHost(tmp_path / str(count), backend)
+        try:
+            numbers = list(range(1000, 1000 + 2 * count, 2))
+            for chosen in (numbers, [*numbers[: count // 2], 9, *numbers[count // 2 + 1 :]]):
+                rules = [{"protocol": "tcp", "ports": number, "from": "app"} for number in chosen]
+                groups = [{"name": "web", "ingress": rules}, {"name": "app"}]
+                done = host.apply(host.plan(groups, vm1=["web"], vm2=["app"]), "security_groups")
+            written.append(done.commands)
+        finally:
+            host.close()
+    assert written[0] == written[1]
+    # Two families; a restore has two lines of its own.
+    assert lines_written(done) == (4 if backend == "nftables" else 6)

@@ -17,7 +17,9 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.transaction
     RefusedError,
     Transaction,
 )
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import Command, Output
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import Command, Delta, Output
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import parse
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import Plan
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import VPN_GATEWAY
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.vpn import userland
 from ansible_collections.plainlinux.vpc.tests.unit.module_utils._kernel.kernel_tables import Netns
@@ -49,11 +51,51 @@ def test_devices_of_userland_esp_are_in_the_way_of_a_real_run_only(tmp_path: Pat
     assert "interface aws1-1 exists and is not ours" in refusal.tunnels(links, True, str(tmp_path))
 
 
+def filter_of(backend: str, *guests: str) -> dict[str, dict[str, str]]:
+    """The state of a hypervisor's filter with guests that have groups, and one that has none."""
+    host = {"groups": ["hypervisors", "routers"], "vpc_underlay_address": "192.168.56.103", "vpc_backend": backend}
+    instances = [{"name": name, "hypervisor": "host1", "network": "net1"} for name in (*guests, "open")]
+    for item in instances[:-1]:
+        item["security_groups"] = ["web"]
+    raw = {
+        "vpc_networks": [{"name": "net1", "cidr": "10.10.10.0/24"}],
+        "vpc_security_groups": [{"name": "web", "ingress": [{"protocol": "tcp", "ports": 80}]}],
+        "vpc_instances": instances,
+        "hosts": {"host1": host},
+    }
+    state: dict[str, dict[str, str]] = Plan(parse(raw), "id").slice("host1", "security_groups")["state"]
+    return state
+
+
+@pytest.mark.parametrize("backend", ["nftables", "iptables"])
+def test_what_counts_of_a_filter_are_the_addresses_that_it_judges(backend: str) -> None:
+    three = filter_of(backend, "vm1", "vm2", "vm3")
+    # Each has a link-local address as well.
+    assert refusal.filtered(three, three) == [("filtered addresses", 0, 6)]
+    assert refusal.filtered(three, filter_of(backend, "vm2")) == [("filtered addresses", 4, 6)]
+    assert refusal.filtered(three, filter_of(backend)) == [("filtered addresses", 6, 6)]
+    assert refusal.filtered({}, three) == [("filtered addresses", -6, 0)]
+
+
+def test_another_backend_removes_nobody() -> None:
+    one, other = (filter_of(backend, "vm1", "vm2") for backend in ("nftables", "iptables"))
+    assert refusal.filtered(one, other) == refusal.filtered(other, one) == [("filtered addresses", 0, 4)]
+
+
 @pytest.fixture
 def netns() -> Iterator[Netns]:
     found = Netns()
     yield found
     found.remove()
+
+
+def test_rules_of_a_backend_that_goes_say_nothing() -> None:
+    before = {"route": {"r": "1"}, "nft": dict.fromkeys("abc", ""), "iptables": {}}
+    after = {"route": {"r": "1"}, "nft": {}, "iptables": dict.fromkeys("de", "")}
+    gone = {name: Delta.between(before[name], after[name]) for name in before}
+    assert refusal.objects(before, after, gone) == [("objects", 0, 1), ("routes", 0, 1)]
+    # Nothing comes instead: they count.
+    assert refusal.objects(before, {**after, "iptables": {}}, gone)[0] == ("objects", 3, 4)
 
 
 @pytest.mark.parametrize("check", [True, False])

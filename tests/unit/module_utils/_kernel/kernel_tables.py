@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import (
@@ -95,3 +96,12 @@ def context(
 def texts(*outputs: str) -> list[Output]:
     """Outputs of commands that succeeded."""
     return [Output(0, text) for text in outputs]
+
+
+def mixed(rules: Sequence[str], chance: random.Random, make: Callable[[], str]) -> list[str]:
+    """The rules with others, or none, in some places."""
+    found = list(rules)
+    for count in chance.choices(range(4), k=chance.randint(0, 4)):
+        at = chance.randint(0, len(found))
+        found[at : at + count] = [make() for each in range(chance.randint(0, 3))]
+    return found

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 from pathlib import Path
 
@@ -19,7 +20,12 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base impor
 )
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.iptables import Iptables
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ROUTER
-from ansible_collections.plainlinux.vpc.tests.unit.module_utils._kernel.kernel_tables import Netns, context, texts
+from ansible_collections.plainlinux.vpc.tests.unit.module_utils._kernel.kernel_tables import (
+    Netns,
+    context,
+    mixed,
+    texts,
+)
 
 IPTABLES = Iptables()
 POST = "4 nat vpc-router-postrouting"
@@ -264,6 +270,49 @@ def test_a_chain_change_touches_only_that_chain() -> None:
     (command,) = IPTABLES.put(context(STEPS["chain emptied"], scope=ROUTER), delta)
     assert command.stdin == "*nat\n:vpc-router-postrouting - [0:0]\nCOMMIT\n"
     assert IPTABLES.drop(context(scope=ROUTER), delta) == []
+
+
+LONG = "4 filter vpc-router-long"
+RULES = [f"-s 10.0.{number // 250}.{number % 250 + 1}/32 -j ACCEPT" for number in range(1000)]
+NEW = "-s 10.9.9.9/32 -j DROP"
+
+
+@pytest.mark.parametrize(
+    "rules, lines",
+    [
+        ([*RULES[:500], NEW, *RULES[501:]], ["-R vpc-router-long 501 " + NEW]),
+        ([*RULES[:500], NEW, *RULES[500:]], ["-I vpc-router-long 501 " + NEW]),
+        ([*RULES, NEW], ["-I vpc-router-long 1001 " + NEW]),
+        ([NEW, *RULES[2:-1]], ["-D vpc-router-long 1000", "-D vpc-router-long 2", "-R vpc-router-long 1 " + NEW]),
+        ([], [":vpc-router-long - [0:0]"]),
+    ],
+    ids=["swapped", "in", "last", "some out", "all out"],
+)
+def test_a_rule_changes_alone(host: Netns, rules: list[str], lines: list[str]) -> None:
+    host.converge(IPTABLES, context({LONG: "\n".join(RULES)}, scope=ROUTER))
+    wanted = context({LONG: "\n".join(rules)}, scope=ROUTER)
+    delta = Delta.between(host.read(IPTABLES, wanted), wanted.desired)
+    (command,) = IPTABLES.put(wanted, delta)
+    assert (command.stdin or "").splitlines() == ["*filter", *lines, "COMMIT"]
+    host.apply([command])
+    assert host.read(IPTABLES, wanted) == wanted.desired
+
+
+def test_any_change_of_rules(host: Netns) -> None:
+    """With rules that are there more than once, and a chain that comes and goes with the one that uses it."""
+    chance = random.Random(3)
+
+    def make() -> str:
+        return f"-s 10.0.0.{chance.randint(1, 5)}/32 -j {chance.choice(['ACCEPT', 'DROP', 'RETURN'])}"
+
+    rules: list[str] = []
+    for other in chance.choices((True, False), k=40):
+        rules = mixed(rules, chance, make)
+        desired = {LONG: "\n".join(rules)}
+        if other:
+            desired = {LONG: "\n".join([*rules, "-j vpc-router-other"]), "4 filter vpc-router-other": "-j ACCEPT"}
+        host.converge(IPTABLES, context(desired, {LONG: ""}, ROUTER))
+        assert host.read(IPTABLES, context(desired, {LONG: ""}, ROUTER)) == desired
 
 
 def test_a_failing_put_changes_nothing_and_names_its_line(host: Netns) -> None:

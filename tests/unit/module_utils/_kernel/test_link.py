@@ -6,11 +6,20 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import Delta, KernelError, Output, State
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.link import Link
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import (
+    Context,
+    Delta,
+    KernelError,
+    Output,
+    State,
+)
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.link import FILTERED, FILTERED_FILE, Link
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ROUTER
 from ansible_collections.plainlinux.vpc.tests.unit.module_utils._kernel.kernel_tables import Netns, context, texts
 
@@ -175,3 +184,100 @@ def test_a_race_for_the_name_is_lost_aloud(netns: Netns) -> None:
     output = netns.run(commands[0])
     assert output.status not in commands[0].ok
     assert "File exists" in output.stderr
+
+
+# What the guard of backend iptables has written for its helper.
+GUARDED = """\
+br-net1 no_linklocal_learn 1 nf_call_iptables 1 nf_call_ip6tables 1
+br-net2 no_linklocal_learn 1
+"""
+FILTERED_BRIDGES = {name: f"{value} {FILTERED}" for name, value in DESIRED.items()}
+
+
+def switches(netns: Netns) -> list[str]:
+    """Of each bridge, in order of name."""
+    return netns.sh("cd /sys/class/net; cat br-net*/bridge/nf_call_iptables br-net*/bridge/nf_call_ip6tables").split()
+
+
+def test_switches_for_br_netfilter_come_and_go_with_the_value(netns: Netns, tmp_path: Path) -> None:
+    netns.converge(LINK, context(DESIRED))
+    numbers = netns.sh("cat /sys/class/net/br-net*/ifindex")
+    one = {**DESIRED, "br-net2": FILTERED_BRIDGES["br-net2"]}
+    for desired, found in ((one, "0101"), (FILTERED_BRIDGES, "1111"), (DESIRED, "0000")):
+        assert netns.converge(LINK, context(desired))
+        assert netns.read(LINK, context(desired)) == desired
+        assert "".join(switches(netns)) == found
+        assert not netns.converge(LINK, context(desired))
+    # Nobody made a bridge anew.
+    assert netns.sh("cat /sys/class/net/br-net*/ifindex") == numbers
+
+    # Drift, in both directions.
+    netns.converge(LINK, context(one))
+    netns.sh("ip link set br-net2 type bridge nf_call_ip6tables 0; ip link set br-net1 type bridge nf_call_iptables 1")
+    drifted = netns.read(LINK, context(one))
+    assert drifted == {
+        "br-net1": f"{DESIRED['br-net1']} nf_call_iptables 1 nf_call_ip6tables 0",
+        "br-net2": f"{DESIRED['br-net2']} nf_call_iptables 1 nf_call_ip6tables 0",
+    }
+    netns.converge(LINK, context(one))
+    assert netns.read(LINK, context(one)) == one
+    netns.converge(LINK, context(drifted))  # as an undo does
+    assert netns.read(LINK, context(drifted)) == drifted
+
+    netns.converge(LINK, context())
+    for script in ("true", "true", "ip link set br-net2 type bridge nf_call_ip6tables 0", "ip link del br-net2"):
+        netns.sh(script)
+        assert netns.boot(LINK, context(one), tmp_path) == Output(0, "")
+        assert netns.read(LINK, context(one)) == one
+    assert (tmp_path / FILTERED_FILE).read_text() == "br-net2\n"
+
+
+def test_what_the_guard_wants_is_left_to_it(netns: Netns, tmp_path: Path) -> None:
+    folder = tmp_path / "etc/plainlinux-vpc/antispoof"
+    folder.mkdir(parents=True)
+
+    def wanted(desired: State) -> Context:
+        return replace(context(desired), root=str(tmp_path))
+
+    netns.converge(LINK, wanted(FILTERED_BRIDGES))
+    (folder / "bridges").write_text(GUARDED)
+    assert netns.read(LINK, wanted(FILTERED_BRIDGES)) == FILTERED_BRIDGES
+    assert netns.converge(LINK, wanted(DESIRED)).after == {"br-net2": DESIRED["br-net2"]}
+    assert switches(netns) == ["1", "0", "1", "0"]
+    assert not netns.converge(LINK, wanted(DESIRED))
+    # The last one that wanted it is gone.
+    (folder / "bridges").unlink()
+    assert netns.converge(LINK, wanted(DESIRED))
+    assert switches(netns) == ["0", "0", "0", "0"]
+
+
+def test_a_foreign_bridge_is_not_switched_at_boot(netns: Netns, tmp_path: Path) -> None:
+    netns.sh("ip link add br-net1 type bridge")
+    assert netns.boot(LINK, context(FILTERED_BRIDGES), tmp_path).status != 0
+    assert switches(netns)[0] == "0"
+
+
+def test_switching_loses_no_packet(netns: Netns) -> None:
+    netns.converge(LINK, context(DESIRED))
+    guests = [Netns(), Netns()]
+    try:
+        netns.sh("echo 0 >/proc/sys/net/bridge/bridge-nf-call-iptables")
+        for number, guest in enumerate(guests, 1):
+            netns.sh(f"ip link add vm{number} type veth peer name eth0 netns {guest.name}")
+            netns.sh(f"ip link set vm{number} up master br-net1")
+            guest.sh(f"ip link set eth0 up; ip addr add 192.0.2.{number}/24 dev eth0; ping -q -c 1 192.0.2.{number}")
+        guests[0].sh("ping -q -c 1 -W 5 192.0.2.2")
+        ping = subprocess.Popen(
+            ["ip", "netns", "exec", guests[0].name, "ping", "-q", "-i", "0.005", "192.0.2.2"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for desired in (FILTERED_BRIDGES, DESIRED) * 5:
+            netns.converge(LINK, context(desired))
+        ping.send_signal(signal.SIGINT)
+        words = ping.communicate()[0].rpartition(" packets transmitted, ")
+        # The last one may be on its way.
+        assert int(words[0].split()[-1]) - int(words[2].split()[0]) <= 1
+    finally:
+        for guest in guests:
+            guest.remove()

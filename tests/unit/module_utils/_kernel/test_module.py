@@ -154,3 +154,52 @@ def test_a_missing_module_is_named(netns: Netns, present: str, tmp_path: Path) -
     for output in (netns.run(command), netns.boot(MODULE, wanted, tmp_path)):
         assert output.status == 1
         assert f"Module {MISSING} not found" in output.stderr
+
+
+def test_helpers_built_in(netns: Netns) -> None:
+    """They have neither parameters nor a version, but what they belong to has."""
+    builtin = "[ -d /sys/module/nf_conntrack_ftp ] && ! grep -q '^nf_conntrack_ftp ' /proc/modules"
+    found = netns.read(MODULE, context({"nf_nat_ftp": "loaded", "nf_nat_nobody": "loaded"}))
+    assert found["nf_nat_nobody"].startswith("missing")
+    assert found["nf_nat_ftp"] == "loaded" or not netns.sh(f"{builtin} && echo yes || true")
+
+
+# What the module makes when it is loaded, with its switches on; $1 is what a host had before.
+_LOADED = """\
+mount -t tmpfs none /proc/sys/net
+if [ -n "$1" ]; then mkdir /proc/sys/net/bridge; echo "$1" >/proc/sys/net/bridge/bridge-nf-call-iptables; fi
+shift
+"$@"
+cd /proc/sys/net/bridge
+grep -H '' *
+"""
+
+
+@pytest.mark.parametrize(
+    "before, after",
+    [
+        ("", ["bridge-nf-call-arptables:0", "bridge-nf-call-ip6tables:0", "bridge-nf-call-iptables:0", "other:1"]),
+        ("1", ["bridge-nf-call-iptables:1"]),
+    ],
+)
+@pytest.mark.parametrize("boot", [False, True])
+def test_br_netfilter_comes_without_its_effect_on_all_bridges(
+    programs: Programs, tmp_path: Path, boot: bool, before: str, after: list[str]
+) -> None:
+    """Where somebody had loaded it already, it is as they want it."""
+    programs.write(
+        "modprobe",
+        "[ $# = 2 ] || exit 1\nmkdir /proc/sys/net/bridge\ncd /proc/sys/net/bridge\n"
+        "for name in bridge-nf-call-iptables bridge-nf-call-ip6tables bridge-nf-call-arptables other; do\n"
+        "  echo 1 >$name\ndone",
+    )
+    wanted = {"br_netfilter": "loaded"}
+    (command,) = MODULE.put(context(wanted), Delta.between({}, wanted))
+    if boot:
+        for name, text in MODULE.boot(context(wanted)).items():
+            (tmp_path / name).write_text(text)
+        command = Command(("dash", "-euc", f"cd {tmp_path}\n{MODULE.boot_shell}"))
+    output = programs.run(
+        Command(("unshare", "--mount", "dash", "-euc", _LOADED, "sh", before, *command.argv), command.stdin)
+    )
+    assert (output.status, output.stdout.splitlines()) == (0, after), output

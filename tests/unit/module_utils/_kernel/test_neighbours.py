@@ -87,3 +87,11 @@ def test_the_boot_script_waits_for_the_underlay_and_names_it(
     assert "no interface has the underlay address 192.168.56.103" in output.stderr
     netns.sh("ip addr add 192.168.56.103/32 dev lo")
     assert netns.run(systemd.Command(("dash", "-c", script))) == Output(0, "applied\n", "")
+
+
+def test_helpers_that_come_by_themselves() -> None:
+    # Since Linux 6.0 there is no such file.
+    absent = Output(1, "", "cat: /proc/sys/net/netfilter/nf_conntrack_helper: No such file or directory")
+    assert not neighbours.helped_unasked(absent)
+    assert not neighbours.helped_unasked(Output(0, "0\n"))
+    assert neighbours.helped_unasked(Output(0, "1\n"))

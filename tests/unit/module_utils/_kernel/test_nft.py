@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import subprocess
 import time
@@ -18,8 +19,13 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base impor
     State,
     failing_line,
 )
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.nft import Nft
-from ansible_collections.plainlinux.vpc.tests.unit.module_utils._kernel.kernel_tables import Netns, context, texts
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.nft import Listed, Nft
+from ansible_collections.plainlinux.vpc.tests.unit.module_utils._kernel.kernel_tables import (
+    Netns,
+    context,
+    mixed,
+    texts,
+)
 
 NFT = Nft()
 T = "inet plainlinux_hypervisor"
@@ -343,6 +349,108 @@ def test_a_changed_chain_is_rewritten_and_nothing_else() -> None:
     assert put_text(SMALL, after) == (
         f'flush chain {T} allowed\ntable {T} {{\nchain allowed {{\ndrop comment "x y"\n}}\n}}\n'
     )
+
+
+def test_parse_reads_the_same_with_handles() -> None:
+    """nft -a numbers tables, chains, sets and rules, but no elements and no header lines."""
+    lines = [
+        f"{line} # handle {number}" if line.endswith("{") or (line.startswith("\t\t") and inside) else line
+        for number, (line, inside) in enumerate(zip(PRINTED.splitlines(), _in_rules(PRINTED)))
+    ]
+    state = NFT.parse(context(), texts("\n".join(lines)))
+    assert state == STATE
+    chain = state[f"{T} chain allowed"]
+    assert isinstance(chain, Listed)
+    assert len(chain.handles) == 2
+
+
+def _in_rules(text: str) -> list[bool]:
+    """Of each line, whether it is a rule."""
+    found, chain = [], False
+    for line in text.splitlines():
+        chain = line.startswith("\tchain ") or (chain and line != "\t}")
+        found.append(chain and not line.strip().startswith(("type ", "comment ")))
+    return found
+
+
+def rule(number: int) -> str:
+    return f"ip saddr 10.0.{number // 250}.{number % 250 + 1} accept"
+
+
+def long_chain(*rules: str) -> State:
+    header = "type filter hook forward priority 0; policy accept;"
+    return {T: "table", f"{T} set own": "type ipv4_addr", f"{T} chain long": "\n".join([header, *rules])}
+
+
+RULES = [rule(number) for number in range(4000)]
+# What changes in 4,000 rules, and how many lines that takes.
+CHANGES = {
+    "one swapped": ([*RULES[:2000], "ip saddr @own drop", *RULES[2001:]], 2),
+    "one in": ([*RULES[:2000], "ip saddr @own drop", *RULES[2000:]], 1),
+    "one first": (["ip saddr @own drop", *RULES], 1),
+    "one last": ([*RULES, "ip saddr @own drop"], 1),
+    "the last out": (RULES[:-1], 1),
+    "three out": ([*RULES[:10], *RULES[11:200], *RULES[201:3000], *RULES[3001:]], 3),
+    "all out": ([], 1),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_rule_changes_alone(netns: Netns, name: str) -> None:
+    rules, lines = CHANGES[name]
+    for desired, count in ((long_chain(*RULES), None), (long_chain(*rules), lines)):
+        before = netns.read(NFT, context(desired))
+        commands = NFT.put(context(desired), Delta.between(before, desired))
+        netns.apply(commands)
+        assert netns.read(NFT, context(desired)) == desired
+        if count is not None:
+            written = "".join(command.stdin or "" for command in commands)
+            assert written.count("\n") == count or (not rules and "flush chain" in written)
+            # It cannot be done twice: the kernel finds the rules no more, and changes nothing.
+            if "delete rule" in written:
+                assert netns.run(commands[0]).status == 1
+                assert netns.read(NFT, context(desired)) == desired
+
+
+def test_rules_that_stay_keep_their_counters(netns: Netns) -> None:
+    def desired(last: str) -> State:
+        return {T: "table", f"{T} chain out": "\n".join([OUTPUT, "counter accept", f"ip daddr 10.0.0.{last} drop"])}
+
+    netns.converge(NFT, context(desired("1")))
+    netns.sh("ping -c 3 -i 0.01 127.0.0.1")
+    counted = netns.sh(f"nft list chain {T} out | grep counter")
+    assert "packets 0 " not in counted
+    netns.converge(NFT, context(desired("2")))
+    assert netns.sh(f"nft list chain {T} out | grep counter") == counted
+
+
+OUTPUT = "type filter hook output priority 0; policy accept;"
+
+
+def test_any_change_of_rules(netns: Netns) -> None:
+    """With rules that are there more than once, and sets, maps and chains that come and go with those that use them."""
+    chance = random.Random(2)
+    kinds = ["accept", "drop", "return", "ip daddr @own accept"]
+
+    def make() -> str:
+        return f"ip saddr 10.0.0.{chance.randint(1, 5)} {chance.choice(kinds)}"
+
+    rules: list[str] = []
+    for priority in chance.choices("0001", k=40):
+        rules = mixed(rules, chance, make)
+        desired = {T: "table"}
+        lines = list(rules)
+        if any("@own" in line for line in lines):
+            desired[f"{T} set own"] = "type ipv4_addr"
+            desired[f"{T} set own 10.1.1.{chance.randint(1, 9)}"] = "element"
+        if chance.random() < 0.5:
+            lines.insert(chance.randint(0, len(lines)), "ip saddr vmap @goes")
+            desired[f"{T} map goes"] = "type ipv4_addr : verdict"
+            desired[f"{T} map goes 10.0.0.1"] = "goto other"
+            desired[f"{T} chain other"] = "accept"
+        desired[f"{T} chain long"] = "\n".join([OUTPUT.replace("0;", f"{priority};"), *lines])
+        netns.converge(NFT, context(desired))
+        assert netns.read(NFT, context(desired)) == desired
 
 
 FORWARD = "type filter hook forward priority {}; policy {};\nip saddr vmap @goes"

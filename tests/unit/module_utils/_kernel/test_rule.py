@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import Delta, KernelError, Output
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.route import Route
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.rule import Rule
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ROUTER
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import (
+    ANTISPOOF,
+    ROUTER,
+    SCOPES,
+    SECURITY_GROUPS,
+    Scope,
+)
 from ansible_collections.plainlinux.vpc.tests.unit.module_utils._kernel.kernel_tables import Netns, context, texts
 
 RULE = Rule()
@@ -143,3 +150,19 @@ def test_boot_fails_where_a_rule_cannot_be(host: Netns, tmp_path: Path) -> None:
     assert output.status != 0
     assert "rules missing: rule add pref 20009 from all iif br-net1 lookup nowhere" in output.stderr
     assert host.read(RULE, context()) == DESIRED
+
+
+@pytest.mark.parametrize("scope", [ANTISPOOF, SECURITY_GROUPS], ids=lambda scope: scope.name)
+def test_a_scope_without_rules_and_routes_owns_none(netns: Netns, scope: Scope) -> None:
+    """Whatever number others use: role ssh_tunnel marks its routes by 177."""
+    for number in (0, 4, 175, 177):
+        netns.sh(f"ip rule add iif lo pref {1000 + number} lookup 254 proto {number}")
+        netns.sh(f"ip route add 192.0.2.{number}/32 dev lo proto {number}; ip -6 route add fd00:{number}::/64 dev lo")
+    for subsystem in (Rule(), Route()):
+        assert netns.converge(subsystem, context(scope=scope)) == Delta({}, {})
+    assert netns.sh("ip rule; ip route show table all; ip -6 route").count("177") >= 3
+
+
+def test_every_other_scope_has_a_number_of_its_own() -> None:
+    numbers = [scope.protocol for scope in SCOPES.values() if scope.protocol]
+    assert len({*numbers, 177}) == len(numbers) + 1
