@@ -5,21 +5,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import Prefix
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import Model
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import identity
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.addressing import Port, complete
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.segments import Segments, of_model
 
 State = dict[str, dict[str, str]]
 
 MAIN_TABLE = 254
 # The engine puts the name of the interface that carries the underlay address here.
 UNDERLAY = "@underlay"
+
+
+class Members(NamedTuple):
+    """Members of a security group: the own addresses of guest interfaces.
+
+    addresses: integers in order, by family. words: the same as text. lines: `ADDRESS GUEST`, IPv4 first.
+    """
+
+    addresses: dict[int, list[int]]
+    words: dict[int, list[str]]
+    lines: list[str]
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,25 @@ class Layout:
                 found.setdefault((family, address), set()).add(port.hypervisor)
         return found
 
+    @cached_property
+    def members(self) -> dict[str, Members]:
+        """Of every security group, also of those without any."""
+        found: dict[str, dict[int, list[tuple[int, str, str]]]] = {name: {4: [], 6: []} for name in self.model.groups}
+        if not found:
+            return {}
+        instances = self.model.instances
+        for port in self.ports:
+            for name in instances[port.instance].interfaces[port.number].security_groups:
+                for family, text in port.addresses:
+                    value = port.address if family == 4 else port.address6
+                    found[name][family].append((value or 0, text, port.instance))
+        return {name: _members(families) for name, families in found.items()}
+
+    @cached_property
+    def segments(self) -> Segments:
+        """Who may talk to whom by VPC and peering."""
+        return of_model(self.model)
+
     def via(self, host: str, family: int) -> str:
         """A route's value for what is behind another host."""
         node = self.model.hosts[host]
@@ -84,6 +115,16 @@ class Layout:
 
     def has_ipv6(self) -> bool:
         return any(network.cidr6 is not None for network in self.routed.values())
+
+
+def _members(families: dict[int, list[tuple[int, str, str]]]) -> Members:
+    for items in families.values():
+        items.sort()
+    return Members(
+        {family: [value for value, _text, _guest in items] for family, items in families.items()},
+        {family: [text for _value, text, _guest in items] for family, items in families.items()},
+        [f"{text} {guest}" for family in (4, 6) for _value, text, guest in families[family]],
+    )
 
 
 def bridge_of(network: Network) -> str:
@@ -108,26 +149,6 @@ def prefixes(network: Network) -> list[tuple[int, str]]:
 def destination(prefix: Prefix) -> str:
     """A network as the keys of routes have it."""
     return prefix.text.partition("/")[0] if prefix.size == 1 else prefix.text
-
-
-def disjoint(found: Iterable[Prefix]) -> list[Prefix]:
-    """The same addresses without a prefix inside another one: sets take no overlaps."""
-    kept: list[Prefix] = []
-    for prefix in sorted(found):
-        if not kept or not kept[-1].overlaps(prefix):
-            kept.append(prefix)
-    return kept
-
-
-def without(prefix: Prefix, holes: Iterable[Prefix]) -> list[Prefix]:
-    """The addresses of a prefix that are in none of the others, in order."""
-    inside = [hole for hole in holes if prefix.overlaps(hole)]
-    if not inside:
-        return [prefix]
-    if any(hole.length <= prefix.length for hole in inside):
-        return []
-    low = Prefix(prefix.family, prefix.base, prefix.length + 1)
-    return [*without(low, inside), *without(low._replace(base=low.last + 1), inside)]
 
 
 def forwarding(ipv6: bool) -> dict[str, str]:

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import Prefix
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import Prefix, disjoint
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn_provider import RACOON
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import identity
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.layout import State, disjoint
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.layout import State
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import VPN_GATEWAY
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.vpn.tunnels import Gateway
 
