@@ -20,8 +20,10 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network impo
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import hypervisor, identity, router
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.addressing import usable
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof import hosts as antispoof
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.filter import summary as filter_summary
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.groups import hosts as security_groups
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.layout import Layout, State, bridge_of
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ANTISPOOF, VPN_GATEWAY
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ANTISPOOF, SECURITY_GROUPS, VPN_GATEWAY
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.vpn import gateway
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.vpn import summary as vpn_summary
 
@@ -77,6 +79,8 @@ class Plan:
         if role == ANTISPOOF.name:
             state, ports = antispoof.slice_of(self.layout, name)
             return {**self._frame(name, role), "state": state, "ports": ports}
+        if role == SECURITY_GROUPS.name:
+            return {**self._frame(name, role), **security_groups.slice_of(self.layout, name)}
         if role == "hypervisor" and self.layout.idle(name):
             return self._frame(name, role)
         if role == VPN_GATEWAY.name and name not in self.layout.gateways:
@@ -136,7 +140,10 @@ class Plan:
                     interface["address"] = f"{text}/{length}"
                 else:
                     interface["address6"] = f"{text}/{length6}"
-            interface.update(_permissions(self.model.instances[port.instance].interfaces[port.number]))
+            written = self.model.instances[port.instance].interfaces[port.number]
+            interface.update(_permissions(written))
+            if written.security_groups:
+                interface["security_groups"] = list(written.security_groups)
             instances[port.instance]["interfaces"].append(interface)
         return {
             "format": FORMAT,
@@ -148,6 +155,7 @@ class Plan:
             },
             "instances": instances,
             "connections": vpn_summary.connections(self.model),
+            **filter_summary.of_model(self.model),
         }
 
     def _network(self, network: Network, guests: int, without: int) -> dict[str, Any]:
@@ -169,6 +177,7 @@ class Plan:
             "log_drops": network.log_drops,
             "guests": guests,
             "free": usable(self.model, network) - guests + without if network.cidr is not None else None,
+            **filter_summary.of_network(network),
         }
 
 
