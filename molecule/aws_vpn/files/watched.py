@@ -24,6 +24,7 @@ _PAUSE = 0.004
 _LOOKS = 6
 _RARELY = 250
 _CONTROL = "control.of.the.watch."
+_CONTROLS = {"cmdline: a control", "environ: another control"}
 _SEEN = 99
 
 
@@ -77,16 +78,18 @@ def main() -> int:
     watch.start()
     with given.output.open("wb") as output:
         playbook = subprocess.Popen(given.command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
-        time.sleep(1)
         machine = lab.Machines(given.lab).entered(given.host)
         shown, hidden = controls.values()
-        for command in (["sh", "-c", "sleep 0.1", "sh", shown], ["env", f"CONTROL={hidden}", "sleep", "0.1"]):
-            subprocess.run([*machine, *command], check=True)
+        # Who is quick may be missed once where the machine is busy.
+        while playbook.poll() is None and not set(watch.seen) >= _CONTROLS:
+            for command in (["sh", "-c", "sleep 0.1", "sh", shown], ["env", f"CONTROL={hidden}", "sleep", "0.1"]):
+                subprocess.run([*machine, *command], check=True)
+            time.sleep(0.5)
         status = playbook.wait()
     watch.over.set()
     watch.join()
     keyed = {what: who for what, who in watch.seen.items() if what.partition(": ")[2] in keys}
-    missed = {"cmdline: a control", "environ: another control"} - set(watch.seen)
+    missed = _CONTROLS - set(watch.seen)
     lab.say(f"{watch.processes} processes in {watch.rounds} rounds; with a key: {keyed or 'none'}")
     if missed:
         lab.say(f"FAILED: controls that were not seen: {missed}")

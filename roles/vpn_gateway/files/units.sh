@@ -93,10 +93,11 @@ remember() {
   done
 }
 
-note() {
-  mkdir -p "${record%/*}"
-  echo "$1" >>"$record"
-}
+# In a process of its own: the folder is for everybody to read, whatever root's umask is.
+note() (
+  umask 022
+  mkdir -p "${record%/*}" && echo "$1" >>"$record"
+)
 
 ask() {
   echo "is hostname $(uname -n)"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 from pathlib import Path
 
@@ -82,7 +83,7 @@ class Host:
         path = self.top / "units" / name
         return path.read_text().strip() if path.exists() else "missing"
 
-    def run(self, *words: str, status: int = 0, needed: str = "") -> list[str]:
+    def run(self, *words: str, status: int = 0, needed: str = "", umask: int = 0o022) -> list[str]:
         done = subprocess.run(
             ["sh", "-s", "--", *words],
             input=self.script,
@@ -90,6 +91,7 @@ class Host:
             text=True,
             check=False,
             env={"NEEDED": needed},
+            umask=umask,
         )
         assert done.returncode == status, done.stderr
         return done.stdout.splitlines()
@@ -136,6 +138,12 @@ def test_a_blank_host_gets_its_units_and_loses_them_again(host: Host) -> None:
     assert [host.state(name) for name in (ONE, TWO, STRONGSWAN, FRR)] == ["disabled inactive"] * 4
     assert not host.record.parent.exists()
     assert host.run("leave") == []
+
+
+def test_what_it_remembers_is_for_everybody_to_read(host: Host) -> None:
+    assert len(asked(host.run("look", ONE, umask=0o077))) == 2
+    assert stat.S_IMODE(host.record.parent.stat().st_mode) == 0o755
+    assert stat.S_IMODE(host.record.stat().st_mode) == 0o644
 
 
 def test_what_ran_before_runs_on(host: Host) -> None:

@@ -10,7 +10,9 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.vpn.tunnels i
 
 # They answer for addresses of other hosts; with selectors of 0.0.0.0/0, for every address of the LAN.
 _HARMFUL = ("farp", "dhcp", "forecast", "bypass-lan")
-_RETRANSMIT_BASE = 1.5
+# How often a message is sent to a peer that does not answer, within the shortest and the longest pause in seconds.
+_MESSAGES = 30
+_PAUSES = (3.0, 10.0)
 # What a daemon needs beside access to the kernel. The distribution's list has the harmful ones too.
 PLUGINS = (
     "random nonce openssl aes sha1 sha2 hmac kdf gmp drbg pem x509 pubkey pkcs1 constraints"
@@ -57,17 +59,21 @@ def userland(plan: TunnelPlan, socket: str) -> str:
 
 
 def _retransmit(plans: tuple[TunnelPlan, ...] | list[TunnelPlan]) -> Lines:
-    """A peer that does not answer is dead after interval x retries seconds; the shortest of the tunnels counts.
+    """A peer is dead interval x retries seconds after its last packet; the shortest of the tunnels counts.
 
-    The daemon waits timeout x base^n seconds after the n-th of 1 + tries messages.
+    The first probe is sent one interval after that packet. The daemon waits timeout x base^n seconds after the n-th of
+    1 + tries messages. They are evenly spaced: with growing pauses, as usual, a path that comes back may wait for long.
+    The peer counts from the first probe on, and lets go without a word: who tried for as long as it does might be
+    answered just before, and have to begin anew.
     """
     if not plans:
         return []
     dpd = min((plan.tunnel.dpd for plan in plans), key=lambda dpd: (dpd.interval * dpd.retries, dpd.retries))
-    tries = min(dpd.retries, 5)
-    total = sum(_RETRANSMIT_BASE**number for number in range(tries + 1))
+    total = dpd.interval * max(dpd.retries - 1, 1)
+    pause = min(max(total / _MESSAGES, _PAUSES[0]), _PAUSES[1])
+    messages = max(round(total / pause), 2)
     return [
-        f"retransmit_tries = {tries}",
-        f"retransmit_timeout = {max(dpd.interval * dpd.retries / total, 0.5):.1f}",
-        f"retransmit_base = {_RETRANSMIT_BASE}",
+        f"retransmit_tries = {messages - 1}",
+        f"retransmit_timeout = {total / messages:.2f}",
+        "retransmit_base = 1.0",
     ]

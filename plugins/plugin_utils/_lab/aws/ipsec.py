@@ -85,10 +85,10 @@ charon {{
   load = {_PLUGINS}
   install_routes = no
   routing_table = {_NOWHERE}
-  # with the interval of the probes: 30 s until a customer is dead
-  retransmit_timeout = 3.0
-  retransmit_base = 1.5
-  retransmit_tries = 3
+  # three probes, ten seconds apart: 30 s from the first until a customer is dead
+  retransmit_timeout = 10.0
+  retransmit_base = 1.0
+  retransmit_tries = 2
   plugins {{
     kernel-netlink {{
       fwmark = {_NOWHERE}

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import Context, Delta, Output
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.route import Route
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import parse_prefix
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import parse_prefix, without
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import parse
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import expect, identity
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.expect import Probe
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.layout import destination, without
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.layout import destination
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import Plan
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import VPN_GATEWAY
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.vpn.summary import lab_host
@@ -101,7 +101,7 @@ def test_a_gateway_that_is_the_router() -> None:
 
 def test_a_gateway_that_is_a_hypervisor() -> None:
     made = plan(changed(gateway="host1"), host1=host(103, "hypervisors", "vpn_gateways"), vpn1=None)
-    assert made.model.hosts["host1"].roles == ("antispoof", "hypervisor", "vpn_gateway")
+    assert made.model.hosts["host1"].roles == ("antispoof", "security_groups", "hypervisor", "vpn_gateway")
     # Those to the networks are in the other slice, and the kernel takes each only once.
     assert state(made, "host1")["route"] == {"4 254 10.20.0.0/16": DISCARD}
     assert state(made, "host1", "hypervisor")["route"]["4 254 10.10.20.0/24"] == ROUTER
@@ -207,8 +207,8 @@ def test_the_other_side_is_not_natted_and_belongs_to_its_vpc(backend: str) -> No
     assert "drop" not in json.dumps(one).lower()
     two = state(plan(router=router, networks=TWO_VPCS), "router", "router")
     own, other = (
-        [key.rpartition(" ")[2] for key in two[sets] if f"vpc4{dash}{identity.short(vpc)} " in key]
-        for dash in ["_" if backend == "nftables" else "-"]
+        [key.rpartition(" ")[2] for key in two[sets] if f"{name}{identity.short(vpc)} " in key]
+        for name in ["reach4_" if backend == "nftables" else "to4-"]
         for vpc in ("default", "shop")
     )
     assert own == ["10.10.10.0/24", "10.10.20.0/24", "10.20.0.0/16"]
@@ -222,7 +222,7 @@ def test_a_wide_other_side_does_not_open_the_other_vpc() -> None:
     own = [
         parse_prefix(4, key.rpartition(" ")[2])
         for key in found
-        if key.startswith(f"{start}vpc4_{identity.short('default')} ")
+        if key.startswith(f"{start}reach4_{identity.short('default')} ")
     ]
     inside, outside = (parse_prefix(4, text).base for text in ("10.30.0.0/24", "10.30.1.0/24"))
     assert not any(prefix.contains(inside) for prefix in own)

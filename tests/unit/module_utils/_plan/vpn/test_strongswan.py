@@ -109,15 +109,22 @@ def test_esp_proposals() -> None:
 
 
 @pytest.mark.parametrize(
-    "dpd, expected", [(Dpd(10, 3), ("3", "3.7")), (Dpd(1, 1), ("1", "0.5")), (Dpd(300, 20), ("5", "288.7"))]
+    "dpd, messages, pause",
+    [
+        (Dpd(10, 3), 7, 2.86),
+        (Dpd(10, 2), 3, 3.33),
+        (Dpd(1, 1), 2, 0.5),
+        (Dpd(60, 3), 30, 4.0),
+        (Dpd(300, 20), 570, 10.0),
+    ],
 )
-def test_a_peer_is_dead_after_interval_times_retries(dpd: Dpd, expected: tuple[str, str]) -> None:
+def test_a_peer_is_dead_interval_times_retries_after_its_last_packet(dpd: Dpd, messages: int, pause: float) -> None:
     values = {"interval": dpd.interval, "retries": dpd.retries}
     found = strongswan.dead_peers(gateway(changed(tunnels=[{**AWS1["tunnels"][0], "dpd": values}])))
-    tries, timeout = (re.search(rf"retransmit_{key} = (.*)", found) for key in ("tries", "timeout"))
-    assert tries is not None
-    assert timeout is not None
-    assert (tries[1], timeout[1]) == expected
+    settings = dict(re.findall(r"retransmit_(\w+) = (.*)", found))
+    assert settings == {"tries": str(messages - 1), "timeout": f"{pause:.2f}", "base": "1.0"}
+    # The first probe is sent one interval after the last packet.
+    assert messages * pause == pytest.approx(dpd.interval * max(dpd.retries - 1, 1), rel=0.01)
 
 
 def test_a_real_charon_loads_what_the_kernel_does(charon: Charon, tmp_path: Path) -> None:

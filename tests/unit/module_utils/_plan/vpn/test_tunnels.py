@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import parse_prefix
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import disjoint, parse_prefix
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn import Esp
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn_provider import RACOON, USERLAND
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import identity
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.layout import disjoint
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.vpn.files import (
     Host,
     Legacy,
