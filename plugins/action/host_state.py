@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ANTISPOOF, SCOPES
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ANTISPOOF, SCOPES, SECURITY_GROUPS
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils import _lab_guard, _plan_dir
 
 
@@ -48,9 +48,8 @@ class ActionModule(ActionBase):
     def _slice(base: str, host: str, role: str, plan_id: str | None) -> str:
         found = _plan_dir.read_slice(base, host, role)
         if found is None:
-            asked = (
-                "the group hypervisors without vpc_antispoof: false" if role == ANTISPOOF.name else f"the group {role}s"
-            )
+            group = "hypervisors" if role in (ANTISPOOF.name, SECURITY_GROUPS.name) else f"{role}s"
+            asked = f"the group {group}{' without vpc_antispoof: false' if role == ANTISPOOF.name else ''}"
             raise AnsibleActionFail(
                 f"the plan in {base} has no role {role} for host {host}: is it in {asked},"
                 " and did plainlinux.vpc.plan run?"

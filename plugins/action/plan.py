@@ -17,7 +17,9 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import ModelErrors
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import parse
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import tables
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.filter import texts
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import Plan
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.reach import expectations
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ANTISPOOF
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils import _inputs, _plan_dir
 
@@ -67,7 +69,12 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         task_vars = task_vars or {}
-        arguments = self.validate_argument_spec({"show": {"type": "bool", "default": False}})[1]
+        arguments = self.validate_argument_spec(
+            {
+                "show": {"type": "bool", "default": False},
+                "unfulfilled": {"type": "str", "choices": ["refuse", "warn"], "default": "refuse"},
+            }
+        )[1]
         raw = _inputs.gather(task_vars, self._templar.template)
         base = _plan_dir.folder(task_vars, self._templar.template)
         plan_id = _inputs.identity(raw)
@@ -79,12 +86,15 @@ class ActionModule(ActionBase):
                 listed = [{"path": item.path, "message": item.message} for item in error.errors]
                 return {**result, "failed": True, "msg": str(error), "errors": listed}
             summary = write(plan, base)
-        grouped = _inputs.grouped(raw)
-        if grouped:
-            result["warnings"] = [f"security groups are not enforced by this release; {grouped} guests name some"]
         result.update(changed=False, id=plan_id, path=os.path.join(base, _plan_dir.SUMMARY))
+        answers = expectations.of_summary(summary)
         if arguments["show"]:
-            result["tables"] = tables.of_plan(summary, self._route_counts(base, summary))
+            result["tables"] = tables.of_plan(summary, self._route_counts(base, summary), answers)
+        wrong = expectations.wrong(answers)
+        lines = [f"{item['path']}: {item['message']}" for item in wrong]
+        if wrong and arguments["unfulfilled"] == "refuse":
+            return {**result, "failed": True, "msg": "\n".join(lines), "errors": wrong}
+        result["warnings"] = [*texts.warnings(summary), *lines, *expectations.undecided(answers)]
         return result
 
     @staticmethod

@@ -10,6 +10,8 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import expect
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.reach import expectations, proof
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.reach.world import World
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils import _lab_guard, _plan_dir
 
 
@@ -29,7 +31,10 @@ class ActionModule(ActionBase):
         summary = _plan_dir.summary(base)
         host = str(task_vars["inventory_hostname"])
         if arguments["source"] == "guests":
-            probes, name = expect.of_guests(summary), "guests"
+            world = World(summary)
+            probes, name = expect.of_guests(summary, world), "guests"
+            attempts = list(proof.attempts(world, expectations.of_summary(summary, world)))
+            arguments["attempts"] = json.dumps(attempts)
             arguments["lab_name"] = str(template(task_vars.get("lab_name", "lab")))
         else:
             _lab_guard.lab_host(task_vars, template, self._connection, host)
@@ -38,6 +43,6 @@ class ActionModule(ActionBase):
         result.update(self._execute_module("plainlinux.vpc.probe", module_args=arguments, task_vars=task_vars))
         _plan_dir.write(
             _plan_dir.result_path(base, f"{name}.packets"),
-            {key: result.get(key) for key in ("failed", "msg", "probes")},
+            {key: result.get(key) for key in ("failed", "msg", "probes", "expectations")},
         )
         return result

@@ -12,6 +12,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import tables
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.reach import expectations
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils import _plan_dir
 
 
@@ -39,10 +40,13 @@ class ActionModule(ActionBase):
         text, faults = str(arguments["text"] or ""), 0
         if arguments["show"] == "verify":
             summary = _plan_dir.read(os.path.join(base, _plan_dir.SUMMARY)) or {"hosts": {}}
+            proofs = (_plan_dir.read(_plan_dir.result_path(base, "guests.packets")) or {}).get("expectations")
             text, faults = tables.of_verify(
                 self._kernels(base, summary, arguments["hosts"]),
                 self._packets(base, arguments["hosts"]),
                 self._tunnels(base, summary, arguments["hosts"]),
+                expectations.of_summary(summary),
+                proofs or [],
             )
         Display().display(f"\n{text}\n")
         if faults:

@@ -19,8 +19,12 @@ description:
     changed, nothing is computed again.
   - Pre-shared keys are looked at and forgotten. What is written has none of them, nor anything that depends on one. A
     key in a variable that C(psk_variable) names is not looked at here.
+  - Answers each of C(vpc_expectations) by walking the plan, and fails where one is not fulfilled.
+  - Warns of guests without a security group where groups are in use, and of hosts with groups whose guard is off.
   - Takes no model as an option, because 100,000 guests as an option cost 13 seconds. It reads the variables
-    C(vpc_networks), C(vpc_instances), C(vpc_vpn_connections) and, for each host in the groups C(hypervisors),
+    C(vpc_networks), C(vpc_instances), C(vpc_vpn_connections), C(vpc_security_groups), C(vpc_prefix_lists),
+    C(vpc_peerings), C(vpc_public_addresses), C(vpc_port_forwards), C(vpc_nat_pools), C(vpc_expectations) and, for
+    each host in the groups C(hypervisors),
     C(routers) and C(vpn_gateways), C(vpc_underlay_address) (default C(ansible_host)), C(vpc_underlay_address6)
     (default C(fe80::) with the IPv4 address embedded), C(vpc_backend) (V(nftables) or
     V(iptables)) and, for hypervisors, C(vpc_antispoof) (default V(true)) and C(vpc_antispoof_trusted_ports) (names of
@@ -31,6 +35,15 @@ options:
     description: Return the plan as tables for people, too.
     type: bool
     default: false
+  unfulfilled:
+    description:
+      - What to do where the plan does not fulfil one of C(vpc_expectations).
+      - V(refuse) fails, with the path of the expectation and the object that decides. The plan is written all the same,
+        for M(plainlinux.vpc.reach) to tell more.
+      - V(warn) says the same as a warning.
+    type: str
+    choices: [refuse, warn]
+    default: refuse
 attributes:
   check_mode:
     support: full
@@ -44,6 +57,7 @@ attributes:
 extends_documentation_fragment: [plainlinux.vpc.attributes]
 seealso:
   - module: plainlinux.vpc.host_state
+  - module: plainlinux.vpc.reach
 author: plainlinux.vpc authors (@plainlinux)
 """
 
@@ -75,7 +89,7 @@ tables:
   returned: success and O(show=true)
   type: str
 errors:
-  description: Every mistake in the inventory.
+  description: Every mistake in the inventory, or every expectation that the plan does not fulfil.
   returned: failure
   type: list
   elements: dict

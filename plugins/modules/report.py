@@ -13,7 +13,8 @@ description:
   - Runs on the controller and touches no host.
   - With O(show=verify) it collects what M(plainlinux.vpc.host_state) in check mode, M(plainlinux.vpc.probe) and
     M(plainlinux.vpc.vpn_status) found on each host, prints it as tables and fails if anything was not as planned, a
-    tunnel is not up, or a host gave no answer.
+    tunnel is not up, a host gave no answer, or one of C(vpc_expectations) is not fulfilled. Packets prove these in a
+    lab only; those that were not proved are counted.
 options:
   show:
     description:

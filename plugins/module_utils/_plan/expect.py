@@ -1,17 +1,31 @@
 # Copyright (c) 2026 plainlinux.vpc authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who reaches whom: the packets that prove a plan."""
+"""The packets that prove a plan, whatever it has: each outcome is what the walk through the plan says."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import (
+    format_address,
     format_ipv4,
     parse_address,
     parse_prefix,
+)
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.rule import ACCEPT, TCP
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import identity
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.reach.journey import UNKNOWN
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.reach.question import outgoing
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.reach.walk import Way, walk
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.reach.world import (
+    GUEST,
+    HOST,
+    INTERNET,
+    OUTSIDE,
+    End,
+    World,
 )
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import VPN_GATEWAY
 
@@ -19,8 +33,8 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import 
 ALL_PAIRS = 24
 # A host asks at most so many of its guests; so many guests ask the other side of a VPN connection.
 HOST_PROBES = 48
-# The lab's internet; documentation prefixes (RFC 5737, RFC 3849).
-INTERNET = {4: "198.51.100.1", 6: "2001:db8:ffff::1"}
+_HTTP = 80
+REACH, BLOCKED = "reach", "blocked"
 
 
 class Probe(NamedTuple):
@@ -38,9 +52,9 @@ class Probe(NamedTuple):
     answer: str = ""
 
 
-def of_guests(summary: Mapping[str, Any]) -> list[Probe]:
+def of_guests(summary: Mapping[str, Any], world: World | None = None) -> list[Probe]:
     """Packets from inside the guests; only a lab can send them. summary: the content of plan.json."""
-    return list(_Guests(summary).probes())
+    return list(_Guests(summary, world if world is not None else World(summary)).probes())
 
 
 def of_host(summary: Mapping[str, Any], host: str) -> list[Probe]:
@@ -49,13 +63,24 @@ def of_host(summary: Mapping[str, Any], host: str) -> list[Probe]:
     reach = _reachable(summary, host) if _connected(summary, host) else set()
     own = [item for item in instances if item[1]["hypervisor"] == host]
     others = [item for item in instances if item[1]["hypervisor"] != host]
-    return [
-        Probe(host, "own guests" if instance["hypervisor"] == host else "guests elsewhere", address, "ping", "reach")
-        for name, instance in own[: HOST_PROBES // 2] + _spread(others, HOST_PROBES // 2)
-        for interface in instance["interfaces"]
-        for family, address in addresses(interface).items()
-        if (interface["network"], family, instance["hypervisor"] == host) in reach
-    ]
+    world = World(summary)
+    source = End(HOST, host, None)
+    found = []
+    for name, instance in own[: HOST_PROBES // 2] + _spread(others, HOST_PROBES // 2):
+        local = instance["hypervisor"] == host
+        for nic in world.nics(name):
+            for family, address in nic.addresses.items():
+                if (nic.network, family, local) in reach:
+                    outcome = _outcome(walk(world, family, source, End(GUEST, name, address, nic), None, 0))
+                    group = "own guests" if local else "guests elsewhere"
+                    text = format_address(family, address)
+                    found += [Probe(host, group, text, "ping", outcome)] if outcome else []
+    return found
+
+
+def _outcome(way: Way) -> str:
+    """What becomes of a packet; "" where others decide that, whose routers may do anything."""
+    return "" if way.verdict == UNKNOWN else REACH if way.verdict == ACCEPT else BLOCKED
 
 
 def _connected(summary: Mapping[str, Any], host: str) -> bool:
@@ -100,74 +125,92 @@ def _spread(items: list[Any], most: int) -> list[Any]:
 
 
 class _Guests:
-    def __init__(self, summary: Mapping[str, Any]) -> None:
-        self._instances = summary["instances"]
+    def __init__(self, summary: Mapping[str, Any], world: World) -> None:
+        self._world = world
         self._networks = summary["networks"]
         self._connections = summary["connections"]
-        self._names = list(self._instances)
-        self._unused = self._find_unused()
-        self._router = next((host for host in summary["hosts"].values() if "router" in host["roles"]), None)
+        self._names = list(summary["instances"])
+        self._unused = self._find_unused(summary["instances"])
 
     def probes(self) -> Iterator[Probe]:
         for index, source in enumerate(self._names):
-            interface = self._instances[source]["interfaces"][0]
-            network = self._networks[interface["network"]]
-            own = addresses(interface)
+            nic = self._world.nic(source, 0)
+            network = self._networks[nic.network]
             for target in self._targets(index):
-                for remote in self._instances[target]["interfaces"]:
-                    outcome = self._outcome(source, target, interface["network"], remote["network"])
-                    group = "other VPCs" if outcome == "blocked" else "guests"
-                    for family, address in addresses(remote).items():
-                        if family in own and outcome:
-                            yield Probe(source, group, address, "ping", outcome)
+                for remote in self._world.nics(target):
+                    for family, address in remote.addresses.items():
+                        if family in nic.addresses:
+                            yield from self._guest(source, family, End(GUEST, target, address, remote))
             if network["flat"]:
-                yield from self._outside(source, network, own)
+                yield from self._outside(source, network, nic.addresses)
                 continue
-            if 4 in own:
-                yield Probe(source, "gateway", network["gateway"], "ping", "reach")
-                unused = self._unused.get(interface["network"])
-                if unused:
-                    yield Probe(source, "unused address", unused, "ping", "blocked")
-            if 6 in own:
-                yield Probe(source, "gateway", f"{interface['gateway6']}%eth0", "ping", "reach")
-            yield from self._internet(source, network, own)
+            yield from self._gateway(source, network, nic.addresses)
+            unused = self._unused.get(nic.network)
+            if 4 in nic.addresses and unused:
+                yield Probe(source, "unused address", unused, "ping", BLOCKED)
+            for family in nic.addresses:
+                yield from self._internet(source, family)
         for name, connection in self._connections.items():
             yield from self._vpn(name, connection)
 
+    def _walk(self, source: str, family: int, target: End, protocol: int | None = None, port: int = 0) -> Way:
+        nic = outgoing(self._world, source, family, target.address)
+        return walk(self._world, family, End(GUEST, source, nic.addresses.get(family), nic), target, protocol, port)
+
+    def _guest(self, source: str, family: int, target: End) -> Iterator[Probe]:
+        way = self._walk(source, family, target)
+        outcome = _outcome(way)
+        if outcome:
+            apart = outcome == BLOCKED and way.path.endswith(".vpc")
+            group = "other VPCs" if apart else "guests" if outcome == REACH else "guests behind filters"
+            yield Probe(source, group, format_address(family, target.address or 0), "ping", outcome)
+
+    def _gateway(self, source: str, network: Mapping[str, Any], families: Iterable[int]) -> Iterator[Probe]:
+        for family in families:
+            text = network["gateway"] if family == 4 else identity.GATEWAY6
+            # The hypervisor of whoever asks has the gateway's IPv6 address; another host has the other one.
+            name = self._world.router or ""
+            host = name if family == 4 else self._world.instances[source]["hypervisor"]
+            outcome = _outcome(self._walk(source, family, End(HOST, host, parse_address(family, text))))
+            if outcome:
+                yield Probe(source, "gateway", text if family == 4 else f"{text}%eth0", "ping", outcome)
+
     def _vpn(self, name: str, connection: Mapping[str, Any]) -> Iterator[Probe]:
         """To the host that stands for the other side, from where its answers are sent back, and from other VPCs."""
-        announced = [parse_prefix(4, text) for text in connection["announce"] if text != "0.0.0.0/0"]
-        found: dict[str, list[str]] = {"reach": [], "blocked": []}
+        found: dict[str, list[str]] = {REACH: [], BLOCKED: []}
         for source in self._names if connection["lab_host"] else ():
-            interface = self._instances[source]["interfaces"][0]
-            network = self._networks[interface["network"]]
-            address = addresses(interface).get(4)
-            if address is None or network["flat"]:
-                continue
-            if network["vpc"] != connection["vpc"]:
-                found["blocked"].append(source)
-            elif any(prefix.contains(parse_address(4, address)) for prefix in announced):
-                found["reach"].append(source)
+            target = self._world.of_address(4, parse_address(4, connection["lab_host"]))
+            if 4 in self._world.nic(source, 0).addresses:
+                way = self._walk(source, 4, target)
+                if _outcome(way) and not way.path.endswith(".announce"):
+                    found[_outcome(way)].append(source)
         for outcome, sources in found.items():
             for source in _spread(sources, HOST_PROBES):
                 yield Probe(source, f"VPN {name}", connection["lab_host"], "ping", outcome)
 
-    def _outcome(self, source: str, target: str, name: str, other: str) -> str:
-        """What becomes of a packet between two networks; "" where others decide that, whose routers may do anything."""
-        network, remote = self._networks[name], self._networks[other]
-        if network["flat"] or remote["flat"]:
-            together = self._instances[source]["hypervisor"] == self._instances[target]["hypervisor"]
-            return "reach" if name == other and (together or network["uplinks"]) else ""
-        return "reach" if network["vpc"] == remote["vpc"] else "blocked"
-
-    def _outside(self, source: str, network: Mapping[str, Any], own: Mapping[int, str]) -> Iterator[Probe]:
+    def _outside(self, source: str, network: Mapping[str, Any], families: Iterable[int]) -> Iterator[Probe]:
         """From a flat network to what its uplinks lead to."""
-        for family, key in ((4, "gateway"), (6, "gateway6")):
-            if family in own and network[key] and network["uplinks"]:
-                yield Probe(source, "gateway", network[key], "ping", "reach")
-                yield Probe(source, "internet", INTERNET[family], "ping", "reach")
-                # Nobody on the way changes the address.
-                yield Probe(source, "internet", INTERNET[family], "http", "reach", own[family])
+        for family in families:
+            gateway = network["gateway" if family == 4 else "gateway6"]
+            if gateway and network["uplinks"]:
+                target = End(OUTSIDE, gateway, parse_address(family, gateway))
+                yield Probe(source, "gateway", gateway, "ping", _outcome(self._walk(source, family, target)))
+                yield from self._internet(source, family)
+
+    def _internet(self, source: str, family: int) -> Iterator[Probe]:
+        text = INTERNET[family]
+        target = End(OUTSIDE, "", parse_address(family, text))
+        yield Probe(source, "internet", text, "ping", _outcome(self._walk(source, family, target)))
+        way = self._walk(source, family, target, TCP, _HTTP)
+        if way.verdict == ACCEPT:
+            # Which of its IPv6 addresses a router shows is its own choice (RFC 6724), as is that of a pool.
+            own = way.seen is not None and way.seen == way.source
+            told = own or (family == 4 and not self._world.pools)
+            yield Probe(
+                source, "internet", text, "http", REACH, format_address(family, way.seen) if told and way.seen else ""
+            )
+        elif not way.path.endswith(".nat"):
+            yield Probe(source, "internet", text, "http", BLOCKED)
 
     def _targets(self, index: int) -> list[str]:
         count = len(self._names)
@@ -175,20 +218,10 @@ class _Guests:
             return [name for name in self._names if name != self._names[index]]
         return [self._names[(index + 1) % count], self._names[(index + count // 2) % count]]
 
-    def _internet(self, source: str, network: Mapping[str, Any], own: Mapping[int, str]) -> Iterator[Probe]:
-        for family in own:
-            if not network["nat"] or self._router is None:
-                yield Probe(source, "internet", INTERNET[family], "ping", "blocked")
-                continue
-            yield Probe(source, "internet", INTERNET[family], "ping", "reach")
-            # Which of its IPv6 addresses a router shows is its own choice (RFC 6724).
-            seen_as = self._router["underlay"] if family == 4 else ""
-            yield Probe(source, "internet", INTERNET[family], "http", "reach", seen_as)
-
-    def _find_unused(self) -> dict[str, str]:
+    def _find_unused(self, instances: Mapping[str, Any]) -> dict[str, str]:
         """An IPv4 address of each network that nobody has: the highest."""
         taken = {network[key] for network in self._networks.values() for key in ("gateway", "bridge_address")}
-        for instance in self._instances.values():
+        for instance in instances.values():
             taken.update(addresses(interface).get(4) for interface in instance["interfaces"])
         found = {}
         for name, network in self._networks.items():

@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.filter import texts
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.reach.expectations import Result
+
 ROWS = 200
+WRONG, NOT_PROVED, PROVED = "WRONG", "not proved", "proved"
 
 
 def table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -26,15 +30,17 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -
     return "\n".join(lines)
 
 
-def of_plan(summary: Mapping[str, Any], routes: Mapping[str, int]) -> str:
-    """What will be where. routes: number of routes by "host role"."""
+def of_plan(summary: Mapping[str, Any], routes: Mapping[str, int], expectations: Sequence[Result] = ()) -> str:
+    """What will be where. routes: number of routes by "host role". expectations: with their answers."""
     networks = {name: item for name, item in summary["networks"].items() if not item["flat"]}
     flat = {name: item for name, item in summary["networks"].items() if item["flat"]}
     parts = [_networks(networks)] if networks or not flat else []
     parts += [_flat_networks(flat)] if flat else []
-    parts += [_hosts(summary, routes), _guests(summary)]
+    parts += [_hosts(summary, routes), _guests(summary), *_filters(summary)]
     connections = summary.get("connections")
-    return "\n\n".join([*parts, _connections(connections)] if connections else parts)
+    parts += [_connections(connections)] if connections else []
+    parts += [of_expectations(expectations)] if expectations else []
+    return "\n\n".join(parts)
 
 
 def _networks(networks: Mapping[str, Any]) -> str:
@@ -112,9 +118,11 @@ def _hosts(summary: Mapping[str, Any], routes: Mapping[str, int]) -> str:
 
 
 def _guests(summary: Mapping[str, Any]) -> str:
+    grouped = bool(summary.get("security_groups"))
+    header = ("name", "hypervisor", "network", "address", "IPv6 address", "MAC", "interface")
     return table(
         "Guests",
-        ("name", "hypervisor", "network", "address", "IPv6 address", "MAC", "interface"),
+        (*header, "security groups") if grouped else header,
         (
             (
                 name,
@@ -124,9 +132,75 @@ def _guests(summary: Mapping[str, Any]) -> str:
                 interface["address6"],
                 interface["mac"],
                 interface["vif"],
+                *((" ".join(interface.get("security_groups", ())),) if grouped else ()),
             )
             for name, item in summary["instances"].items()
             for interface in item["interfaces"]
+        ),
+    )
+
+
+def _filters(summary: Mapping[str, Any]) -> list[str]:
+    """Tables of what lets packets through, or leads them elsewhere; none of what nobody uses."""
+    parts = []
+    if summary.get("security_groups"):
+        members = texts.members(summary)
+        parts.append(
+            table(
+                "Security groups",
+                ("name", "stateful", "logs drops", "guests", "rule", "what", "with", "action"),
+                (
+                    (name, *(("yes" if item[key] else "no") for key in ("stateful", "log")), members[name], *row)
+                    if first
+                    else ("", "", "", "", *row)
+                    for name, item in summary["security_groups"].items()
+                    for first, row in texts.rows(item)
+                ),
+            )
+        )
+    acls = {name: item["acl"] for name, item in summary["networks"].items() if "acl" in item}
+    if acls:
+        parts.append(
+            table(
+                "Network ACLs",
+                ("network", "rule", "what", "with", "action"),
+                ((name if first else "", *row) for name, item in acls.items() for first, row in texts.rows(item)),
+            )
+        )
+    if summary.get("peerings"):
+        rows = (
+            (name, " ".join(item["vpcs"]), *(" ".join(names) for names in item["networks"]))
+            for name, item in summary["peerings"].items()
+        )
+        parts.append(table("Peerings", ("name", "VPCs", "networks of the first", "of the second"), rows))
+    public = texts.public(summary)
+    if public:
+        parts.append(table("Public addresses", ("address", "ports", "leads to", "port", "helper"), public))
+    if summary.get("nat_pools"):
+        pools = summary["nat_pools"].items()
+        rows = ((name, "-".join(dict.fromkeys(item["addresses"])), " ".join(item["networks"])) for name, item in pools)
+        parts.append(table("NAT pools", ("name", "addresses", "networks"), rows))
+    return parts
+
+
+def of_expectations(results: Sequence[Result]) -> str:
+    """What was expected, and what the plan says; those that it does not fulfil first, so that none is cut off."""
+    order = {False: 0, None: 1, True: 2}
+    words = {False: WRONG, None: "others decide", True: "yes"}
+    return table(
+        "Expectations",
+        ("from", "to", "port", "expected", "verdict", "fulfilled", "decided by"),
+        (
+            (
+                item.question.source,
+                item.question.target,
+                item.question.text + (f" IPv{item.question.family}" if item.question.family else ""),
+                item.expected,
+                item.answer.verdict,
+                words[item.right],
+                item.answer.decided,
+            )
+            for item in sorted(results, key=lambda item: order[item.right])
         ),
     )
 
@@ -168,11 +242,14 @@ def of_verify(
     kernels: Sequence[Mapping[str, Any]],
     probes: Sequence[Mapping[str, Any]],
     tunnels: Sequence[Mapping[str, Any]] = (),
+    expectations: Sequence[Result] = (),
+    proofs: Sequence[Mapping[str, Any]] = (),
 ) -> tuple[str, int]:
     """(text, number of faults).
 
     kernels: {host, role, state, objects}; probes: {source, target, sent, right, wrong: [text]}; tunnels: {host, name,
     peer, up, verdict, reason, esp, bgp} as vpn_status returns them, esp None where the host gave no answer.
+    expectations: with the plan's answers; proofs: {path, text, sent, outcome, fault} of the packets that prove them.
     """
     drift = table(
         "Kernel and boot files against the plan",
@@ -188,13 +265,45 @@ def of_verify(
     faults = sum(1 for item in kernels if item["state"] != "as planned")
     faults += sum(item["sent"] - item["right"] for item in probes) + len(tunnels) - up
     wrong = [text for item in probes for text in item["wrong"]]
+    wrong += [f"{item['text']}: {item['fault']}" for item in proofs if item["sent"] and item["fault"]]
     parts = [drift, _tunnels(tunnels), packets] if tunnels else [drift, packets]
-    if wrong:
-        parts.append(table("Packets that went wrong", ("what",), ([text] for text in wrong)))
     done = [f"{len(kernels)} roles compared", f"{sum(item['sent'] for item in probes)} packets sent"]
     done += [f"{up} of {len(tunnels)} tunnels up"] if tunnels else []
+    if expectations:
+        text, words = _proofs(expectations, proofs)
+        parts.append(text)
+        faults += words.count(WRONG)
+        done.append(f"{words.count(PROVED)} of {len(words)} expectations proved")
+        done += [f"{words.count(NOT_PROVED)} not proved"] if NOT_PROVED in words else []
+    if wrong:
+        parts.append(table("Packets that went wrong", ("what",), ([text] for text in wrong)))
     parts.append(f"{', '.join(done)}: " + ("all as planned" if not faults else f"{faults} faults"))
     return "\n\n".join(parts), faults
+
+
+def _proofs(expectations: Sequence[Result], proofs: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
+    """(table, a word for each)."""
+    by_path: dict[str, list[Mapping[str, Any]]] = {}
+    for item in proofs:
+        by_path.setdefault(item["path"], []).append(item)
+    rows = []
+    for result in expectations:
+        found = by_path.get(result.path, [])
+        faults = [item["fault"] for item in found if item["sent"] and item["fault"]]
+        silent = [item["fault"] for item in found if not item["sent"]]
+        outcomes = [item["outcome"] for item in found if item["outcome"]]
+        counted = ", ".join(f"{outcomes.count(word)} {word}" for word in dict.fromkeys(outcomes))
+        if faults or result.right is False:
+            word, why = WRONG, _some(list(dict.fromkeys(faults))) or result.answer.decided
+        elif silent or not found:
+            word, why = NOT_PROVED, _some(list(dict.fromkeys(silent))) or "no packet was sent"
+        else:
+            word, why = PROVED, result.answer.decided
+        rows.append((word, result.text, result.expected, result.answer.verdict, counted, why))
+    order = (WRONG, NOT_PROVED, PROVED)
+    header = ("", "from and to", "expected", "plan", "packets", "why")
+    rows.sort(key=lambda row: order.index(row[0]))
+    return table("Expectations, proved with packets", header, rows), [row[0] for row in rows]
 
 
 def _tunnels(tunnels: Sequence[Mapping[str, Any]]) -> str:

@@ -75,12 +75,14 @@ def test_the_guard_is_the_first_role_of_a_hypervisor_unless_refused() -> None:
     assert next(iter(SCOPES)) == "antispoof"
     made = plan(vpc_antispoof=False)
     assert [(name, role) for name, role, _slice in made.slices()] == [
+        ("host1", "security_groups"),
         ("host1", "hypervisor"),
         ("host2", "antispoof"),
+        ("host2", "security_groups"),
         ("host2", "hypervisor"),
         ("host2", "router"),
     ]
-    assert made.summary()["hosts"]["host2"]["roles"] == ["antispoof", "hypervisor", "router"]
+    assert made.summary()["hosts"]["host2"]["roles"] == ["antispoof", "security_groups", "hypervisor", "router"]
 
 
 def test_guests_of_an_inventory() -> None:

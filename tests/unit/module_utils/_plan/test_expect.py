@@ -71,3 +71,29 @@ def test_a_host_asks_its_own_guests_first() -> None:
     assert {probe.target for probe in expect.of_host(summary, "host1")} == {"own guests"}
     assert {probe.target for probe in expect.of_host(summary, "router")} == {"guests elsewhere"}
     assert len(expect.of_host(plan(vpc_instances=guests(200)).summary(), "router")) <= 2 * expect.HOST_PROBES
+
+
+def test_what_groups_and_acls_stop_must_not_answer() -> None:
+    instances = [
+        {"name": "open", "hypervisor": "host1", "network": "net1", "address": "10.10.10.9"},
+        {
+            "name": "shut",
+            "hypervisor": "host1",
+            "network": "net1",
+            "address": "10.10.10.10",
+            "security_groups": ["shut"],
+        },
+    ]
+    groups = [{"name": "shut", "egress": [{"protocol": "tcp", "ports": 80}]}]
+    summary = plan(vpc_instances=instances, vpc_security_groups=groups).summary()
+    probes = expect.of_guests(summary)
+    assert Probe("open", "guests behind filters", "10.10.10.10", "ping", "blocked") in probes
+    assert Probe("shut", "guests behind filters", "10.10.10.9", "ping", "blocked") in probes
+    assert Probe("shut", "gateway", "10.10.10.1", "ping", "blocked") in probes
+    assert Probe("shut", "gateway", "fe80::1%eth0", "ping", "blocked") in probes
+    assert Probe("shut", "internet", "198.51.100.1", "ping", "blocked") in probes
+    assert Probe("shut", "internet", "198.51.100.1", "http", "reach", "192.168.56.101") in probes
+    assert Probe("open", "internet", "198.51.100.1", "ping", "reach") in probes
+    outcomes = {probe.address: probe.expect for probe in expect.of_host(summary, "host1")}
+    assert outcomes["10.10.10.10"] == "blocked"
+    assert outcomes["10.10.10.9"] == "reach"

@@ -132,7 +132,7 @@ def test_people_see_bridge_and_uplinks() -> None:
     assert "xenbr0  peth0" in text
     assert text.index("\nnet1 ") < text.index("\nlan ")
     rows = {line.split("  ")[0]: line for line in text.splitlines()}
-    assert rows["host1"].split()[1:3] == ["antispoof", "hypervisor"]
+    assert rows["host1"].split()[1:4] == ["antispoof", "security_groups", "hypervisor"]
     assert rows["host1"].endswith(" 7")
     only = tables.of_plan(flat_only(WWW).summary(), {})
     assert only.startswith("Flat networks")

@@ -149,14 +149,29 @@ def test_vpcs_are_kept_apart_on_the_router_and_one_vpc_costs_nothing(backend: st
     state = plan(hosts=hosts, vpc_networks=networks).slice("router", "router")["state"]
     name = identity.short("other")
     if backend == "nftables":
-        rules = state["nft"]["inet plainlinux_router chain forward"].splitlines()
-        assert f"ip saddr @vpc4_{name} ip daddr != @vpc4_{name} ip daddr @internal4 drop" in rules
-        assert state["nft"][f"inet plainlinux_router set vpc4_{name} 10.10.20.0/24"] == "element"
+        forward = state["nft"]["inet plainlinux_router chain forward"].splitlines()
+        assert forward[1:] == ["ip saddr vmap @from4", "ip6 saddr vmap @from6"]
+        assert state["nft"]["inet plainlinux_router map from4 10.10.20.0/24"] == f"jump sent_{name}"
+        assert state["nft"][f"inet plainlinux_router chain sent_{name}"].splitlines() == [
+            f"ip daddr @reach4_{name} return",
+            "ip daddr @internal4 drop",
+            f"ip6 daddr @reach6_{name} return",
+            "ip6 daddr @internal6 drop",
+        ]
+        assert state["nft"][f"inet plainlinux_router set reach4_{name} 10.10.20.0/24"] == "element"
     else:
-        rules = state["iptables"]["4 filter vpc-router-forward"].splitlines()
-        assert state["ipset"][f"vpc-router-vpc4-{name} 10.10.20.0/24"] == "member"
-        assert state["iptables"]["4 filter FORWARD -> vpc-router-forward"] == "first"
-    assert len([rule for rule in rules if rule.lower().endswith("drop")]) == 2
+        assert state["iptables"]["4 filter vpc-router-apart"].splitlines()[0] == (
+            "-m set ! --match-set vpc-router-internal4 dst -j RETURN"
+        )
+        drops = state["iptables"]["4 filter vpc-router-apart"].splitlines()[1:]
+        assert len(drops) == 2
+        assert (
+            f"-m set --match-set vpc-router-of4-{name} src -m set ! --match-set vpc-router-to4-{name} dst -j DROP"
+            in drops
+        )
+        assert state["ipset"][f"vpc-router-of4-{name} 10.10.20.0/24"] == "member"
+        for parent in ("FORWARD", "INPUT"):
+            assert state["iptables"][f"4 filter {parent} -> vpc-router-{parent.lower()}"] == "first"
 
 
 def test_a_host_that_is_its_own_router_has_no_route_to_itself() -> None:

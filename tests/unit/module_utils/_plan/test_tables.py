@@ -1,13 +1,18 @@
 # Copyright (c) 2026 plainlinux.vpc authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tables of plan and verify, as far as they tell of tunnels."""
+"""The tables of plan and verify, as far as they tell of tunnels, filters and expectations."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import parse
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import tables
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.filter import texts
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import Plan
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.reach import expectations
+from ansible_collections.plainlinux.vpc.tests.unit.module_utils._plan.test_plan import host
 
 TUNNEL = {
     "name": "aws1-1",
@@ -125,3 +130,112 @@ def test_long_lists_of_prefixes_are_cut() -> None:
     text, _faults = tables.of_verify([], [], [many])
     assert "10.20.0.0/24; 10.20.1.0/24; 10.20.2.0/24; and 997 more" in text
     assert max(map(len, text.splitlines())) < 250
+
+
+GROUPED: dict[str, Any] = {
+    "vpc_networks": [
+        {"name": "net1", "cidr": "10.10.10.0/24", "nat": True, "acl": {"ingress": []}},
+        {"name": "net2", "vpc": "other", "cidr": "10.10.20.0/24"},
+    ],
+    "vpc_instances": [
+        {"name": "vm1", "hypervisor": "host1", "network": "net1", "security_groups": ["web", "shut"]},
+        {"name": "vm2", "hypervisor": "host1", "network": "net1"},
+        {"name": "vm3", "hypervisor": "host2", "network": "net2"},
+    ],
+    "vpc_security_groups": [
+        {"name": "shut", "egress": [], "stateful": False, "log": True},
+        {
+            "name": "web",
+            "ingress": [
+                {"protocol": "tcp", "ports": [80, "8000-8010"], "from": ["office", "10.0.0.0/8"]},
+                {"protocol": "icmp", "type": "echo-request", "code": 0, "action": "reject"},
+                {"protocol": "gre"},
+            ],
+        },
+    ],
+    "vpc_prefix_lists": [{"name": "office", "prefixes": ["203.0.113.0/24"]}],
+    "vpc_peerings": [{"name": "p", "vpcs": ["default", "other"]}],
+    "vpc_public_addresses": [{"address": "198.51.100.50", "instance": "vm1"}],
+    "vpc_port_forwards": [{"protocol": "tcp", "ports": 8080, "instance": "vm2", "to_port": 80}],
+    "vpc_nat_pools": [{"name": "pool", "addresses": "198.51.100.60-198.51.100.61", "networks": ["net1"]}],
+    "vpc_expectations": [
+        {"from": "vm2", "to": "vm1", "expect": "drop"},
+        {"from": "vm3", "to": "vm1", "port": "tcp/80", "expect": "accept"},
+        {"from": "host1", "to": "vm3", "expect": "accept"},
+    ],
+    "hosts": {
+        "host1": {**host(103, "hypervisors"), "vpc_antispoof": False},
+        "host2": host(104, "hypervisors"),
+        "router": host(101, "routers"),
+    },
+}
+
+
+def grouped() -> dict[str, Any]:
+    return Plan(parse(GROUPED), "id").summary()
+
+
+def test_plan_with_filters() -> None:
+    text = tables.of_plan(grouped(), {})
+    words = [row.split() for row in rows(text, "Security groups")]
+    assert words[0] == "shut no yes 1 ingress everything anybody drop".split()
+    assert words[1] == "egress everything anybody drop".split()
+    assert words[2] == "web yes no 1 ingress[0] tcp 80 8000-8010 office, 10.0.0.0/8 accept".split()
+    assert words[3] == "ingress[1] icmp type 8 code 0 anybody reject".split()
+    assert words[4] == "ingress[2] protocol 47 anybody accept".split()
+    assert words[5] == "egress everything anybody accept".split()
+    assert rows(text, "Guests")[0].split()[-2:] == ["web", "shut"]
+    assert [row.split() for row in rows(text, "Network ACLs")] == [
+        "net1 ingress everything anybody drop".split(),
+        "egress everything anybody accept".split(),
+    ]
+    assert rows(text, "Peerings")[0].split() == ["p", "default", "other", "net1", "net2"]
+    assert [row.split() for row in rows(text, "Public addresses")] == [
+        ["198.51.100.50", "all", "vm1", "same"],
+        ["router's", "tcp", "8080", "vm2", "80"],
+    ]
+    assert rows(text, "NAT pools")[0].split() == ["pool", "198.51.100.60-198.51.100.61", "net1"]
+
+
+def test_warnings_name_open_guests_and_hosts_without_a_guard() -> None:
+    guests, guards = texts.warnings(grouped())
+    assert guests.startswith("2 guests are in no security group, and open: vm2, vm3.")
+    assert "vpc_antispoof is off on host1" in guards
+    assert texts.warnings(Plan(parse({**GROUPED, **BARE}), "id").summary()) == []
+
+
+BARE: dict[str, Any] = {
+    "vpc_security_groups": [],
+    "vpc_instances": [],
+    "vpc_expectations": [],
+    "vpc_port_forwards": [],
+    "vpc_public_addresses": [],
+}
+
+
+def test_expectations_that_are_not_fulfilled_come_first() -> None:
+    results = expectations.of_summary(grouped())
+    found = [row.split()[:2] for row in rows(tables.of_expectations(results), "Expectations")]
+    assert found == [["vm3", "vm1"], ["vm2", "vm1"], ["host1", "vm3"]]
+
+
+def proved(path: int, outcome: str, fault: str = "", sent: bool = True) -> dict[str, Any]:
+    return {"path": f"vpc_expectations[{path}]", "text": "x", "sent": sent, "outcome": outcome, "fault": fault}
+
+
+def test_verify_counts_what_is_proved_and_what_is_not() -> None:
+    results = expectations.of_summary(grouped())
+    text, faults = tables.of_verify([], [], (), results, [proved(0, "silent"), proved(2, "", "nobody", sent=False)])
+    assert "1 of 3 expectations proved, 1 not proved: 1 faults" in text
+    assert faults == 1  # the plan itself does not fulfil one of them
+    assert [row.split("  ")[0] for row in rows(text, "Expectations, proved with packets")] == [
+        "WRONG",
+        "not proved",
+        "proved",
+    ]
+    text, faults = tables.of_verify([], [], (), results[::2], [proved(0, "answered", "is bad"), proved(2, "answered")])
+    assert faults == 1
+    assert rows(text, "Packets that went wrong") == ["x: is bad"]
+    # On real machines nothing is proved, and nothing is wrong.
+    text, faults = tables.of_verify([], [], (), results[::2])
+    assert (faults, "0 of 2 expectations proved, 2 not proved: all as planned" in text) == (0, True)
