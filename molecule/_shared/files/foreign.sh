@@ -10,7 +10,7 @@ add() {
   ip addr replace 203.0.113.1/24 dev br-foreign
   ip route replace 203.0.113.128/25 via 203.0.113.2 dev br-foreign proto 172
   ip route replace unreachable 10.10.99.0/24 proto static
-  ip route replace default via 203.0.113.2 dev br-foreign table 4242 proto 177
+  ip route replace default via 203.0.113.2 dev br-foreign table 4242 proto 178
   ip -6 route replace unreachable 2001:db8:99::/64 proto static
   ip rule show | grep -q 4242 || ip rule add pref 20000 iif br-foreign lookup 4242
   echo 1 >/proc/sys/net/ipv4/conf/br-foreign/proxy_arp
