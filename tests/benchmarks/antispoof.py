@@ -89,16 +89,16 @@ def targets(traffic_rows: list[dict[str, Any]], change_rows: list[dict[str, Any]
     for row in traffic_rows:
         if row["VIFs"] >= _GUESTS_TARGET and row["filter"] == filters.GUARD:
             where = f"with {row['VIFs']:,} VIFs, of none"
-            rows.append(_target(f"TCP out {where}", row["out"], 0.9, least=True))
-            rows.append(_target(f"TCP between {where}", row["between"], 0.9, least=True))
+            rows.append(target(f"TCP out {where}", row["out"], 0.9, least=True))
+            rows.append(target(f"TCP between {where}", row["between"], 0.9, least=True))
     for row in change_rows:
         if row["entries"] >= _ENTRIES_TARGET:
-            rows.append(_target(f"s to load {row['entries']:,} entries", row["nft -f"], 1.5))
-        rows.append(_target(f"s to add a VIF to {row['VIFs']:,}", row["vif add"], 0.05))
+            rows.append(target(f"s to load {row['entries']:,} entries", row["nft -f"], 1.5))
+        rows.append(target(f"s to add a VIF to {row['VIFs']:,}", row["vif add"], 0.05))
     return rows
 
 
-def _target(what: str, found: float, target: float, least: bool = False) -> dict[str, Any]:
+def target(what: str, found: float, target: float, least: bool = False) -> dict[str, Any]:
     reached = found >= target if least else found <= target
     sign = "at least" if least else "at most"
     # As text: milliseconds count, and so does the third place of a ratio.

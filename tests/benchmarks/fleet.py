@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import parse
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import SECTIONS, parse
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import Plan
 
 UNDERLAY = ipaddress.IPv4Address("192.168.60.0")
@@ -21,6 +21,7 @@ FLAT = ipaddress.IPv4Address("10.64.0.0")
 FLAT_GATEWAY = FLAT + 0xFFFE
 FLAT6 = ipaddress.IPv6Address("2001:db8::")
 GUESTS_PER_NETWORK = 100
+NOTHING: dict[str, Any] = {section: [] for section in SECTIONS}
 
 
 def networks(count: int, ipv6: bool) -> list[dict[str, Any]]:
@@ -62,20 +63,23 @@ def raw(count: int, hypervisors: int, ipv6: bool = True) -> dict[str, Any]:
     """The planner's input for so many guests, as it comes out of an inventory."""
     spread = max(count // GUESTS_PER_NETWORK, 1)
     return {
+        **NOTHING,
         "vpc_networks": networks(spread, ipv6),
         "vpc_instances": list(guests(count, hypervisors, spread, ipv6)),
-        "vpc_security_groups": [],
-        "vpc_peerings": [],
-        "vpc_vpn_connections": [],
-        "hosts": {
-            name: {
-                "groups": ["routers" if name == "router" else "hypervisors"],
-                "vpc_underlay_address": address,
-                "vpc_underlay_address6": None,
-                "vpc_backend": "nftables",
-            }
-            for name, address in hosts(hypervisors).items()
-        },
+        "hosts": machines(hypervisors, "nftables"),
+    }
+
+
+def machines(hypervisors: int, backend: str) -> dict[str, dict[str, Any]]:
+    """The planner's input for a router and so many hypervisors."""
+    return {
+        name: {
+            "groups": ["routers" if name == "router" else "hypervisors"],
+            "vpc_underlay_address": address,
+            "vpc_underlay_address6": None,
+            "vpc_backend": backend,
+        }
+        for name, address in hosts(hypervisors).items()
     }
 
 
@@ -85,6 +89,7 @@ def flat(count: int, backend: str, bridge: str = "xenbr0", uplink: str = "peth0"
     Guest n, from 1 on, has port vif<n>.0, FLAT + n and FLAT6 + n.
     """
     return {
+        **NOTHING,
         "vpc_networks": [
             {
                 "name": "flat",
@@ -106,9 +111,6 @@ def flat(count: int, backend: str, bridge: str = "xenbr0", uplink: str = "peth0"
             }
             for number in range(1, count + 1)
         ],
-        "vpc_security_groups": [],
-        "vpc_peerings": [],
-        "vpc_vpn_connections": [],
         "hosts": {
             "hv0": {
                 "groups": ["hypervisors"],

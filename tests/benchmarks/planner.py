@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import fleet
+import grouped
 import timing
 from ansible_collections.plainlinux.vpc.plugins.action import plan as action
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import parse
@@ -21,6 +22,8 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import P
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils import _inputs
 
 GUESTS_PER_HYPERVISOR = 100
+# An argument of this program.
+GROUPS = "groups"
 FORMS = ("json", "yaml")
 
 
@@ -29,12 +32,12 @@ def size(guests: int) -> int:
     return max(guests // GUESTS_PER_HYPERVISOR, 1)
 
 
-def alone(guests: int, rounds: int) -> dict[str, Any]:
-    """Parse, plan and write; each round in a process of its own. Peak memory includes the input."""
+def alone(guests: int, rounds: int, *what: str) -> dict[str, Any]:
+    """Parse, plan and write; each round in a process of its own. Peak memory includes the input. what: GROUPS?"""
     steps: list[dict[str, float]] = []
     costs = []
     for _round in range(rounds):
-        cost = timing.run((sys.executable, __file__, str(guests)))
+        cost = timing.run((sys.executable, __file__, str(guests), *what))
         steps.append(json.loads(cost.text))
         costs.append(timing.Cost(sum(steps[-1].values()), cost.mebibytes))
     middle = timing.median(costs)
@@ -71,6 +74,8 @@ def main() -> None:
     """One round, in this process: seconds of each step as JSON."""
     guests = int(sys.argv[1])
     raw = fleet.raw(guests, size(guests))
+    if GROUPS in sys.argv[2:]:
+        raw = grouped.in_groups(raw)
     with tempfile.TemporaryDirectory(prefix="plainlinux-vpc-benchmark-") as folder, action.without_collector():
         start = time.perf_counter()
         identity = _inputs.identity(raw)

@@ -21,10 +21,12 @@ os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:2])
 import planner  # noqa: E402
 import sandbox  # noqa: E402
 
-PARTS = ("planner", "ansible", "routes", "counts", "antispoof")
+PARTS = ("planner", "ansible", "routes", "counts", "antispoof", "groups")
 SIZES = (1_000, 10_000, 100_000)
 # On one hypervisor.
 VIFS = (10, 1_000, 4_000)
+# Of one group.
+MEMBERS = (10, 1_000, 10_000)
 
 
 def machine() -> str:
@@ -52,7 +54,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=PARTS, action="append", help="only this part; may be given again")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement (default 3)")
-    parser.add_argument("--guests", type=int, action="append", help=f"sizes (default {SIZES}, antispoof {VIFS})")
+    default = f"{SIZES}, antispoof {VIFS}, groups {MEMBERS}"
+    parser.add_argument("--guests", type=int, action="append", help=f"sizes (default {default})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, too")
     options = parser.parse_args()
     sizes = options.guests or SIZES
@@ -67,6 +70,8 @@ def main() -> None:
     if "planner" in wanted:
         rows = [planner.alone(guests, options.rounds) for guests in sizes]
         show("planner", "Planner alone, IPv4 and IPv6: 100 guests a hypervisor and a network", rows)
+        rows = [planner.alone(guests, options.rounds, planner.GROUPS) for guests in sizes]
+        show("planner with groups", "The same, with guests of many tenants, in two of four groups each", rows)
     if "ansible" in wanted:
         rows = [row for guests in sizes for row in planner.in_ansible(guests, options.rounds)]
         show("ansible", "plan.yml: play that does nothing, plan, plan again unchanged", rows)
@@ -94,6 +99,15 @@ def main() -> None:
             guard["traffic"],
         )
         show("antispoof targets", "Targets of the guard", guard["targets"])
+    if "groups" in wanted:
+        groups = sandbox.call(HERE / "groups.py", str(options.rounds), *map(str, options.guests or MEMBERS))
+        show("groups changes", "Security groups: nft alone, the engine's runs; kernel: of processes", groups["changes"])
+        show(
+            "groups traffic",
+            "From a guest to its neighbour, as a member of a group of so many; ratios to no filter in the same turn",
+            groups["traffic"],
+        )
+        show("groups targets", "Targets of security groups", groups["targets"])
     found["load after"] = os.getloadavg()
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")

@@ -22,11 +22,12 @@ ANSIBLE_PLAYBOOK = (sys.executable, "-m", "ansible", "playbook")
 
 
 class Cost(NamedTuple):
-    """seconds: wall clock. mebibytes: peak of the largest process. text: standard output."""
+    """seconds: wall clock. mebibytes: peak of the largest process. text: standard output. kernel: seconds of it."""
 
     seconds: float
     mebibytes: float
     text: str = ""
+    kernel: float = 0.0
 
 
 def run(argv: Sequence[str], stdin: str = "", environment: Mapping[str, str] | None = None) -> Cost:
@@ -44,7 +45,7 @@ def run(argv: Sequence[str], stdin: str = "", environment: Mapping[str, str] | N
         text = said.read()
     if child.returncode != 0:
         raise SystemExit(f"{' '.join(argv)}: status {child.returncode}\n{text[-4000:]}")
-    return Cost(seconds, usage.ru_maxrss / 1024, text)
+    return Cost(seconds, usage.ru_maxrss / 1024, text, usage.ru_stime)
 
 
 def playbook(path: Path, inventory: Path, home: Path, *arguments: str) -> Cost:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 plainlinux.vpc authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packets through a bridge, from one network namespace to another: a TCP stream, and small UDP packets.
+"""Packets from one network namespace to another: a TCP stream, new TCP connections, and small UDP packets.
 
 The senders and receivers are this file, started in those namespaces.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import re
 import socket
 import struct
@@ -80,6 +81,22 @@ def udp(source: str, target: str, address: str, seconds: float) -> float:
         return (_received(target) - before) / busy / 1000
 
 
+class Connections(NamedTuple):
+    """second: new connections in a second. busy: seconds of processor time that both ends and the way take for one."""
+
+    second: float
+    busy: float
+
+
+def connections(source: str, target: str, address: str, seconds: float) -> Connections:
+    """New TCP connections, one after the other, from a namespace to another, which has the address."""
+    with _start(target, "accept", address) as server:
+        _line(server)
+        with _start(source, "connect", address, str(seconds)) as client:
+            count, rate, busy = map(float, _line(client).split())
+            return Connections(rate, (busy + float(_line(server))) / count)
+
+
 def _received(namespace: str) -> int:
     text = subprocess.run(
         ("ip", "netns", "exec", namespace, "cat", "/proc/net/dev"), capture_output=True, text=True, check=True
@@ -133,6 +150,47 @@ def sink(address: str) -> None:
         sys.stdin.read()
 
 
+def _one_core() -> None:
+    """Both ends of short exchanges share a core: else it is chance who wakes whom how late."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def accept(address: str) -> float:
+    """Take connections until one has something to say; seconds of processor time that it took."""
+    _one_core()
+    server = socket.create_server((address, _PORT), backlog=128)
+    print("ready", flush=True)
+    busy = 0.0
+    while True:
+        server.settimeout(10)
+        connection, _peer = server.accept()
+        busy = busy or time.process_time()
+        with connection, contextlib.suppress(ConnectionResetError):
+            if connection.recv(1):
+                return time.process_time() - busy
+
+
+def connect(address: str, seconds: float) -> str:
+    """How many connections in that time, and in a second, and seconds of processor time."""
+    _one_core()
+    # The end of each is a reset: else the ports of the last ones are not free for the next.
+    linger = struct.pack("ii", 1, 0)
+
+    def one() -> None:
+        with socket.create_connection((address, _PORT), timeout=10) as made:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+    one()
+    count, busy, start = 0, time.process_time(), time.perf_counter()
+    while (now := time.perf_counter()) < start + seconds:
+        one()
+        count += 1
+    busy = time.process_time() - busy
+    with socket.create_connection((address, _PORT), timeout=10) as last:
+        last.sendall(b".")
+    return f"{count} {count / (now - start)} {busy}"
+
+
 class _Vector(ctypes.Structure):
     _fields_ = (("base", ctypes.c_char_p), ("length", ctypes.c_size_t))
 
@@ -182,6 +240,10 @@ def main() -> None:
         print(send(address), flush=True)
     elif what == "sink":
         sink(address)
+    elif what == "accept":
+        print(accept(address), flush=True)
+    elif what == "connect":
+        print(connect(address, float(rest[0])), flush=True)
     elif what == "blast":
         print(blast(address, float(rest[0])), flush=True)
 

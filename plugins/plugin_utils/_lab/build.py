@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from . import control, guest, image, machine, netns, teardown, transit, underlay
+from . import control, guest, image, inotify, machine, netns, teardown, transit, underlay
 from .aws import key
 from .aws.ipsec import SERVICE
 from .aws.machines import PACKAGES
@@ -103,6 +103,7 @@ def present(topology: Topology, options: Options, keys: Mapping[str, str], check
     with paths.locked():
         paths.make()
         report.removed = _remove_superfluous(paths, topology)
+        inotify.demand([host for host in topology.hosts if not recall(paths.supervisor(host.name))])
         fresh_switch = underlay.create_switch(paths, topology)
         report.underlay = underlay.create_internet(paths, topology) or fresh_switch
         made = [

@@ -54,6 +54,7 @@ BUILT_IN = {
     "overlay": ("OVERLAY_FS", "fs/overlayfs"),
     "nf_conntrack": ("NF_CONNTRACK", "net/netfilter"),
     "nf_nat": ("NF_NAT", "net/netfilter"),
+    **{f"nf_nat_{name}": (f"NF_NAT_{name.upper()}", "net/netfilter") for name in ("ftp", "irc", "sip", "tftp")},
     "nf_tables": ("NF_TABLES", "net/netfilter"),
     "x_tables": ("NETFILTER_XTABLES", "net/netfilter"),
     "xt_set": ("NETFILTER_XT_SET", "net/netfilter"),

@@ -67,7 +67,8 @@ class Topology:
     """A whole lab. gateways: addresses of the internet's namespace on the underlay, with prefix lengths.
 
     connections: VPN connections; the machines of their other ends are among the hosts. underlay_addresses: of the
-    hosts of the plan, without prefix lengths.
+    hosts of the plan, without prefix lengths. public: addresses that the internet has a route for, and the router's on
+    the underlay.
     """
 
     lab: str
@@ -77,6 +78,7 @@ class Topology:
     gateways: tuple[str, ...]
     connections: tuple[aws.Connection, ...] = ()
     underlay_addresses: tuple[str, ...] = ()
+    public: tuple[tuple[str, str], ...] = ()
 
     @property
     def underlay(self) -> str:
@@ -151,11 +153,13 @@ def build(plan: Mapping[str, Any], lab: str) -> Topology:
                 [
                     *(f"{address}/{length}" for address, length in zip(gateways, prefixes)),
                     *(gateway for network in flats for gateway in network.gateways()),
+                    *_global(hosts, flats),
                 ]
             )
         ),
         connections=connections,
         underlay_addresses=tuple(sorted(host["underlay"] for host in hosts.values())),
+        public=tuple(_public(plan, hosts, ipaddress.IPv4Network(f"{gateways[0]}/{prefixes[0]}", strict=False))),
     )
 
 
@@ -182,6 +186,18 @@ def underlay(addresses: Mapping[str, str], flats: Sequence[Flat] = ()) -> tuple[
                 gateway = str(ipaddress.IPv4Address(free))
                 return (gateway, link_local(gateway)), (length, 64)
     raise LabError("plan.hosts: no prefix covers the underlay addresses of all hosts with one address to spare")
+
+
+def _global(hosts: Mapping[str, Any], flats: Sequence[Flat]) -> Iterator[str]:
+    """The internet's addresses among the hosts' global ones, so that answers to them find their way."""
+    used = {ipaddress.IPv6Address(host["underlay6"]) for host in hosts.values() if host.get("underlay6")}
+    there = [network.cidr6 for network in flats if network.cidr6]
+    found = {ipaddress.IPv6Network((int(one), 64), strict=False) for one in used if not one.is_link_local}
+    for prefix in sorted(found):
+        if not any(prefix.overlaps(other) for other in there):
+            # The highest one; hosts are fewer than addresses.
+            free = [prefix[-number] for number in range(2, len(used) + 3)]
+            yield f"{next((one for one in free if one not in used), prefix[-1])}/64"
 
 
 def _highest_free(first: int, last: int, used: set[int], taken: Sequence[tuple[int, int]]) -> int | None:
@@ -254,6 +270,21 @@ def _vif(lab: str, guest: str, instance: Mapping[str, Any], number: int) -> Vif:
         gateway6=interface.get("gateway6"),
         table=100 + number if len(instance["interfaces"]) > 1 else None,
     )
+
+
+def _public(
+    plan: Mapping[str, Any], hosts: Mapping[str, Any], near: ipaddress.IPv4Network
+) -> Iterator[tuple[str, str]]:
+    """(address, router) of every public IPv4 address that is not on the underlay, where the router answers ARP."""
+    router = next((host["underlay"] for host in hosts.values() if "router" in (host.get("roles") or ())), None)
+    found = {ipaddress.IPv4Address(address) for address in plan.get("public_addresses") or ()}
+    forwards = (plan.get("port_forwards") or {}).values()
+    found.update(ipaddress.IPv4Address(item["address"]) for item in forwards if item["address"] is not None)
+    for pool in (plan.get("nat_pools") or {}).values():
+        first, last = (int(ipaddress.IPv4Address(address)) for address in pool["addresses"])
+        found.update(map(ipaddress.IPv4Address, range(first, last + 1)))
+    if router is not None:
+        yield from ((str(address), router) for address in sorted(found) if address not in near)
 
 
 def _host_errors(lab: str, hosts: Mapping[str, Any]) -> list[str]:

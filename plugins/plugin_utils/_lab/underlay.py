@@ -9,6 +9,7 @@ In the namespace of the switch there is a bridge more for each VPC at the other 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from . import internet, netns, transit
 from .aws.connection import LAN_PREFIX
@@ -18,6 +19,8 @@ from .system import LabError, recall, run, start
 from .topology import INTERNET, Topology
 
 PORT = "internet"
+# Whose routes for public addresses are (rtnetlink(7), rtm_protocol); any number that nobody else uses here.
+_PUBLIC = "180"
 
 
 def create_switch(paths: Paths, topology: Topology) -> bool:
@@ -70,8 +73,20 @@ def create_internet(paths: Paths, topology: Topology) -> bool:
         lines = [f"address delete {address} dev eth0" for address in sorted(there - wanted)]
         lines += [f"address add {address} dev eth0 nodad" for address in topology.gateways if address not in there]
         netns.batch(name, lines)
+    made = _ways(name, topology.public) or made
     made = transit.ensure(paths, name, topology.connections, topology.underlay_addresses) or made
     return _serve(paths, name) or made
+
+
+def _ways(name: str, public: Iterable[tuple[str, str]]) -> bool:
+    """Give the internet its routes for public addresses, as a provider does. Returns whether any was changed."""
+    words = ("-4", "-n", name, "route", "show", "proto", _PUBLIC)
+    there = {tuple(line.split()[:3:2]) for line in run(["ip", *words]).splitlines()}
+    wanted = set(public)
+    lines = [f"route delete {address} proto {_PUBLIC}" for address, _router in sorted(there - wanted)]
+    lines += [f"route add {address} via {router} proto {_PUBLIC}" for address, router in sorted(wanted - there)]
+    netns.batch(name, lines)
+    return bool(lines)
 
 
 def _addresses(name: str) -> set[str]:

@@ -67,7 +67,7 @@ def plan(**hosts: str) -> dict[str, Any]:
 def test_names_and_addresses() -> None:
     lab = topology.build(PLAN, "lab")
     assert (lab.underlay, lab.internet, lab.guest_netns("vm1")) == ("lab-underlay", "lab-internet", "lab-vm-vm1")
-    assert lab.gateways == ("192.168.56.254/24", "fe80::c0a8:38fe/64")
+    assert lab.gateways == ("192.168.56.254/24", "fe80::c0a8:38fe/64", "2001:db8:56:0:ffff:ffff:ffff:fffe/64")
     host1, host2, router = lab.hosts
     assert (host1.name, host1.netns, host1.port) == ("host1", "lab-host1", "p-host1")
     assert host1.addresses == ("192.168.56.103/24", "fe80::c0a8:3867/64")
@@ -203,3 +203,19 @@ def test_lab_names_refused(name: str) -> None:
 def test_no_host() -> None:
     with pytest.raises(LabError, match=r"plan\.hosts: the plan has no host"):
         topology.build({"format": 1, "hosts": {}}, "lab")
+
+
+def test_the_internet_has_routes_for_public_addresses_but_for_those_next_to_it() -> None:
+    wanted = {
+        **PLAN,
+        "public_addresses": {"198.51.100.50": {}, "192.168.56.50": {}},
+        "port_forwards": {
+            "vpc_port_forwards[0]": {"address": "203.0.113.9"},
+            "vpc_port_forwards[1]": {"address": None},
+        },
+        "nat_pools": {"p": {"addresses": ["203.0.113.30", "203.0.113.31"]}},
+    }
+    assert topology.build(wanted, "lab").public == tuple(
+        (address, "192.168.56.101") for address in ("198.51.100.50", "203.0.113.9", "203.0.113.30", "203.0.113.31")
+    )
+    assert topology.build(PLAN, "lab").public == ()
