@@ -20,7 +20,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import tables
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.filter import texts
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import Plan
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.reach import expectations
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ANTISPOOF
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import SCOPES
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils import _inputs, _plan_dir
 
 
@@ -102,8 +102,8 @@ class ActionModule(ActionBase):
         counts = {}
         for host, content in itertools.islice(summary["hosts"].items(), tables.ROWS):
             for role in content["roles"]:
-                # The guard has no routes, and its slices are the largest.
-                found = _plan_dir.read_slice(base, host, role) if role != ANTISPOOF.name else None
+                # Those of guard and groups are the largest, and have no routes.
+                found = _plan_dir.read_slice(base, host, role) if SCOPES[role].protocol else None
                 if found is not None:
                     counts[f"{host} {role}"] = len(found["state"].get("route", {}))
         return counts

@@ -140,8 +140,7 @@ class _Family:
 
     def tables(self) -> dict[str, Chains]:
         policy = self.policy
-        # Nothing leads here: conntrack, which it asks for, puts fragments together, and only whole packets have ports.
-        chains: Chains = {"whole-packets": [f"{_KNOWN} -j RETURN"]}
+        chains: Chains = {}
         for hook, ways in _HOOKS.items():
             chains.update(self._hook(hook, ways))
         if policy.groups:
