@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine import process
+from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.generation import Counter, Generation, current
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.refusal import RefusedError
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import (
     RUNTIME,
@@ -60,10 +61,18 @@ Runner = Callable[[Command], Output]
 
 
 class Reader:
-    """Reads one scope's objects. root, runtime: as a Context has them. record: what the scope applied last."""
+    """Reads one scope's objects. root, runtime: as a Context has them. record: what the scope applied last.
 
-    def __init__(self, scope: Scope, run: Runner, root: str = "", runtime: str = RUNTIME) -> None:
+    counter: of generation.py. Whoever runs commands elsewhere has to ask there, or not at all.
+    """
+
+    def __init__(
+        self, scope: Scope, run: Runner, root: str = "", runtime: str = RUNTIME, counter: Counter | None = None
+    ) -> None:
         self.record: States = {}
+        if counter is None:
+            counter = current if run is process.run else _unknown
+        self.generation = Generation(scope, runtime, counter)
         self._scope = scope
         self._run = run
         self._root = root
@@ -77,8 +86,15 @@ class Reader:
     def read(self, wanted: Mapping[str, State], also: Mapping[str, State] | None = None) -> States:
         """What this scope owns now. Raises RefusedError."""
         found: States = {}
+        # Nobody's run is the last one while another is undone.
+        generation = self.generation if also is None else None
+        if generation is not None:
+            generation.begin()
         for subsystem in ORDER:
             name = subsystem.name
+            if generation is not None and generation.unchanged(name, wanted.get(name, {})):
+                found[name] = dict(wanted[name])
+                continue
             context = self.context(name, wanted.get(name, {}), (also or {}).get(name, {}))
             for attempt in range(READ_ATTEMPTS):
                 try:
@@ -89,6 +105,10 @@ class Reader:
                     if attempt == READ_ATTEMPTS - 1:
                         raise RefusedError(f"cannot read {name}: {error}") from None
                     time.sleep(0.05 * 2**attempt)
+            if generation is not None:
+                generation.read(name, wanted.get(name, {}), found[name])
+        if generation is not None:
+            generation.end()
         return found
 
     def raw_sysctl(self, keys: Mapping[str, str]) -> State:
@@ -106,6 +126,10 @@ class Reader:
         if output.status not in command.ok and output.status != process.NOT_INSTALLED:
             raise RefusedError(str(process.CommandError(command, output)))
         return output
+
+
+def _unknown() -> None:
+    """The number where nobody can be asked for it."""
 
 
 def compare(before: Mapping[str, State], wanted: Mapping[str, State]) -> dict[str, Delta]:

@@ -13,6 +13,7 @@ from typing import Any
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine import process, refusal, store
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.files import UNIT_PATH, Files
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.flows import FILTERS, Flows
+from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.generation import Counter
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.lock import LockedError, held
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.originals import Originals
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.ports import Ports
@@ -79,14 +80,21 @@ class Options:
 class Transaction:
     """One slice applied to this host."""
 
-    def __init__(self, scope: Scope, content: Mapping[str, Any], options: Options, run: Runner = process.run) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        content: Mapping[str, Any],
+        options: Options,
+        run: Runner = process.run,
+        counter: Counter | None = None,
+    ) -> None:
         self.scope = scope
         self.content = content
         self.options = options
         self.run = run
         self.files = Files(scope, options.root)
         self.record_path = f"{self.files.base}/{scope.name}/record.json"
-        self.reader = Reader(scope, run, options.root, options.runtime)
+        self.reader = Reader(scope, run, options.root, options.runtime, counter)
         self.record = self.reader.record
         self.originals = Originals(f"{self.files.base}/sysctl-original.json", scope.name)
         self.ports = Ports(scope, content, options.runtime, run)
@@ -116,7 +124,10 @@ class Transaction:
         self._refuse(before, wanted, deltas, file_delta)
         self.result.deltas = {**deltas, "file": file_delta, "unit": unit_delta}
         self.result.warnings = [*self.ports.warnings, *self._diagnose(wanted)]
-        if self.options.check or not self.result.changed:
+        if self.options.check:
+            return self.result
+        if not self.result.changed:
+            self._remember()
             return self.result
         if reason := self.flows.missing():
             raise RefusedError(reason)
@@ -134,7 +145,15 @@ class Transaction:
             self._undo(before, wanted, file_delta, error)
             raise
         self._settle(wanted, files)
+        self._remember()
         return self.result
+
+    def _remember(self) -> None:
+        generation = self.reader.generation
+        if self._active():
+            generation.remember()
+        else:
+            generation.forget()
 
     # What is wanted, and what is there
 
