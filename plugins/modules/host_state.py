@@ -25,9 +25,9 @@ description:
   - Role O(role=security_groups) owns the tables C(plainlinux_security_groups), ipsets and iptables chains C(vpc-sg-*),
     lists of members below C(/etc/plainlinux-vpc/security_groups/), and the value C(0x5ec5) in the upper half of marks
     of connections. After a change of rules or members it ends the flows of this host's guests that are no longer
-    allowed, and says in RV(commands) how many. All others go on. A TCP connection that was ended stays in conntrack
-    with that mark, by which its packets are dropped, and goes on if it is allowed again; other flows are deleted from
-    conntrack. A program that overwrites whole marks of connections brings such a connection back.
+    allowed, and says in RV(commands) how many. All others go on. A flow that was ended stays in conntrack with that
+    mark, by which its packets are dropped, and goes on if it is allowed again; only ICMP is deleted from conntrack. A
+    program that overwrites whole marks of connections brings such a flow back.
   - C(br_netfilter), where it is loaded by this module, gets C(net.bridge.bridge-nf-call-*tables) C(0), unless
     C(sysctl.d) says otherwise, so that only bridges that need it hand their packets over. It stays loaded with
     O(state=absent). Where it had been loaded before, these sysctls are left alone.

@@ -5,9 +5,10 @@
 
 Flows are no state of ours: they belong to whoever opened them, and nothing here is a subsystem.
 
-Most flows are ended by forgetting them: their next packet is the first of a new one. Not so TCP, which conntrack takes
-up in the middle: a server that may send whatever it likes would go on, and all that comes back to it would pass as
-answers. Such a flow is kept and gets a mark, by which a rule drops its packets; see _plan/groups/ended.py.
+A flow is ended by a mark, by which a rule drops its packets; see _plan/groups/ended.py. One that is forgotten is taken
+up in the middle by what its server sends next, if only the answer that was on its way: a server that may send whatever
+it likes would go on, and all that comes back to it would pass as answers. Only ICMP is forgotten, whose answers begin
+nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import Command, KernelError, Output
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.rule import ICMP, ICMPV6
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.groups.ended import ENDED, ENDED_MASK
 
 PROGRAM = "conntrack"
@@ -31,7 +33,6 @@ _FLOW = re.compile(
 )
 _ZONE = re.compile(r" zone=(\d+)")
 _MARK = re.compile(r" ?mark=(\d+)")
-_TCP = 6
 
 _DELETED, _MARKED, _UNMARKED = "delete", "mark", "unmark"
 
@@ -167,13 +168,13 @@ def parse(family: int, output: Output) -> Iterator[Flow]:
 
 def end(flows: Iterable[Flow], python: str) -> Command:
     """A command that ends these flows, and prints how many were still there. python: path of an interpreter."""
-    lines = [_line(flow, _MARKED if flow.protocol == _TCP else _DELETED) for flow in flows]
+    lines = [_line(flow, _DELETED if flow.protocol in (ICMP, ICMPV6) else _MARKED) for flow in flows]
     return Command((python, "-c", _CHANGE, str(ENDED), str(ENDED_MASK)), "".join(lines))
 
 
 def revive(flows: Iterable[Flow], python: str) -> Command:
     """The same for flows that may go on: those that were not forgotten."""
-    lines = [_line(flow, _UNMARKED) for flow in flows if flow.protocol == _TCP]
+    lines = [_line(flow, _UNMARKED) for flow in flows if flow.protocol not in (ICMP, ICMPV6)]
     return Command((python, "-c", _CHANGE, str(ENDED), str(ENDED_MASK)), "".join(lines))
 
 

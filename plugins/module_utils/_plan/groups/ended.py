@@ -1,11 +1,12 @@
 # Copyright (c) 2026 plainlinux.vpc authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""TCP connections that a changed policy no longer allows: the engine marks them in conntrack, these rules drop them.
+"""Flows that a changed policy no longer allows: the engine marks them in conntrack, these rules drop their packets.
 
-Forgotten by conntrack instead, a connection would be taken up in the middle by the next packet that an end may send: a
-download went on for as long as it was watched, in a group whose egress is open. To refuse all connections that begin in
-the middle is no way out: those of a guest that has just moved here, or of a host that has just begun to filter, do.
+Forgotten by conntrack instead, a flow would be taken up in the middle by the next packet that an end may send: a
+download went on for as long as it was watched, in a group whose egress is open, and so did questions by UDP of which an
+answer was on its way. To refuse all TCP that begins in the middle is no way out: connections of a guest that has just
+moved here, or of a host that has just begun to filter, do.
 """
 
 from __future__ import annotations

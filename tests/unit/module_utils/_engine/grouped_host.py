@@ -64,12 +64,20 @@ while True:
 # A server that says something all the time, whether or not anybody answers.
 _STREAM = """\
 import socket, sys, time
-here = socket.create_server(("", int(sys.argv[1])))
+kind, port = sys.argv[1], int(sys.argv[2])
+here = socket.socket(socket.AF_INET, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
+here.bind(("", port))
+if kind == "tcp":
+    here.listen()
 print("ready", flush=True)
-there = here.accept()[0]
+if kind == "tcp":
+    there = here.accept()[0]
+else:
+    here.connect(here.recvfrom(2048)[1])
+    there = here
 number = 0
 while True:
-    there.sendall(b"%10d" % number)
+    there.send(b"%10d" % number)
     number += 1
     time.sleep(0.01)
 """
@@ -81,10 +89,12 @@ flows = []
 for argument in sys.argv[1:]:
     kind, address, port = argument.split(",")
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    flow = socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
+    flow = socket.socket(family, socket.SOCK_DGRAM if kind.startswith("udp") else socket.SOCK_STREAM)
     flow.settimeout(3)
     try:
         flow.connect((address, int(port)))
+        if kind == "udp-stream":
+            flow.send(b"begin")
         if kind == "ftp":
             # The echo is what a server of FTP says: where data is to be had. The helper begins with a second line.
             for said in (b"220 ready", b"227 Entering Passive Mode (%s,4,210)" % address.replace(".", ",").encode()):
@@ -101,7 +111,13 @@ for line in sys.stdin:
         flow.settimeout(float(line))
         text = b"%d" % number
         try:
-            if argument.startswith("stream,"):
+            if argument.partition(",")[0].endswith("-stream"):
+                flow.setblocking(False)
+                try:
+                    while flow.recv(1 << 20):
+                        pass
+                except BlockingIOError:
+                    flow.settimeout(float(line))
                 found[argument] = len(flow.recv(1 << 20)) > 0
                 continue
             flow.sendall(text)
@@ -278,12 +294,12 @@ class Host:
         """A server in a namespace."""
         self._serve(netns, _ECHO, *ports)
 
-    def stream(self, netns: Netns, port: int) -> None:
-        """One that says something all the time."""
-        self._serve(netns, _STREAM, port)
+    def stream(self, netns: Netns, kind: str, port: int) -> None:
+        """One that says something all the time to the first client. kind: tcp, udp."""
+        self._serve(netns, _STREAM, kind, port)
 
-    def _serve(self, netns: Netns, program: str, *ports: int) -> None:
-        argv = ["ip", "netns", "exec", netns.name, sys.executable, "-c", program, *map(str, ports)]
+    def _serve(self, netns: Netns, program: str, *arguments: str | int) -> None:
+        argv = ["ip", "netns", "exec", netns.name, sys.executable, "-c", program, *map(str, arguments)]
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
         self._started.append(process)
         if process.stdout is not None:

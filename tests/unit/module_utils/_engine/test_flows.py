@@ -87,14 +87,15 @@ def test_only_what_is_refused_ends(host: Host) -> None:
     }
 
 
-def test_a_connection_cannot_be_taken_up_in_the_middle(host: Host) -> None:
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+def test_a_flow_cannot_be_taken_up_in_the_middle(host: Host, kind: str) -> None:
     """The guest may send to anybody, and what comes back to what it sends passes."""
-    before, after = (host.plan([web(ports(*numbers))], vm1=["web"]) for numbers in ((80, 81), (81,)))
+    before, after = (host.plan([web(ports(*numbers, protocol=kind))], vm1=["web"]) for numbers in ((80, 81), (81,)))
     host.apply(before, "security_groups")
     host.apply(before, "hypervisor")
     host.plug("vm1")
-    host.stream(host.guests["vm1"], 80)
-    download = host.talk(host.out, "stream,10.10.10.10,80")
+    host.stream(host.guests["vm1"], kind, 80)
+    download = host.talk(host.out, f"{kind}-stream,10.10.10.10,80")
     assert all(download.answered().values())
     host.apply(after, "security_groups")
     # What is on its way still arrives.
