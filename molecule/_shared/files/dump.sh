@@ -37,7 +37,8 @@ fi
 echo "== files"
 for folder in /etc /usr/local /run/plainlinux* /var/lib/plainlinux*; do
   if [ -d "$folder" ]; then
-    find "$folder" -type f -exec sha256sum {} + -o -type l -printf '%p -> %l\n' -o -type d -printf '%p/\n'
+    # The kernel's count of changes, as it was at the last run, is in a file.
+    find "$folder" -name '*.generation.json' -print -o -type f -exec sha256sum {} + -o -type l -printf '%p -> %l\n' -o -type d -printf '%p/\n'
   fi
 done | sort -k 2
 echo "== units"
