@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -30,6 +30,7 @@ CLOSING = re.compile(r"^=+ (?:\d+ \w+, )*\d+ \w+ in [\d.]+s.* =+$", re.MULTILINE
 LANES = (2, 3)
 INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 ENOUGH = 256
+_PATIENCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,11 @@ class Steps:
     def all(self) -> list[Result]:
         """The results of those that were started."""
         with ThreadPoolExecutor(self._lanes) as pool:
-            return [result for result in pool.map(self._one, self._targets) if result]
+            futures = [pool.submit(self._one, target) for target in self._targets]
+            # Not for ever: a signal that comes just before a wait begins is looked at when it ends.
+            while wait(futures, _PATIENCE).not_done:
+                pass
+            return [result for future in futures if (result := future.result())]
 
     def _one(self, target: str) -> Result | None:
         with self._lock:
