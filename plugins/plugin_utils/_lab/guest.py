@@ -39,8 +39,13 @@ def create(paths: Paths, name: str) -> bool:
 
 
 def cable(vif: Vif) -> str:
-    """Line of `ip` that makes an interface of a guest, whose other end is the hypervisor's."""
-    return f"link add name {vif.vif} type veth peer name {vif.name} address {vif.mac} netns {vif.netns}"
+    """Line of `ip` that makes an interface of a guest, whose other end is the hypervisor's.
+
+    Without a MAC of its own, that end would be given one by udev sooner or later, before or after it has an address.
+    As with Xen and libvirt, it is so high that no bridge takes it for its own.
+    """
+    end = f"name {vif.vif} address ee:{vif.mac[3:]}"
+    return f"link add {end} type veth peer name {vif.name} address {vif.mac} netns {vif.netns}"
 
 
 def enslave(vif: Vif) -> list[str]:
