@@ -73,7 +73,9 @@ _value:
       type: list
       elements: str
     ends:
-      description: The ends of tunnels on this host, with C(tunnel), C(device), C(peer) (an address), C(wait) (seconds).
+      description: >-
+        The ends of tunnels on this host, an item for each address family inside, with C(tunnel), C(device), C(peer) (an
+        address), C(wait) (seconds).
       type: list
       elements: dict
     files:
@@ -90,10 +92,10 @@ _value:
       elements: dict
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import format_ipv4
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import format_address
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import ModelErrors
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.ssh_tunnel import SSH_PORT
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.ssh_tunnels import parse
@@ -150,7 +152,7 @@ def ssh_tunnel(
         "find": questions(ends),
         "obstacles": [str(item) for item in files.report.errors],
         "roles": sorted({end.own.key for end in ends}),
-        "ends": [_end(end) for end in ends],
+        "ends": [item for end in ends for item in _ends(end)],
         **plan,
     }
 
@@ -161,15 +163,18 @@ def _found(variables: Mapping[str, Any]) -> Found:
     return Found.of(str(output))
 
 
-def _end(end: End) -> dict[str, Any]:
-    peer = end.tunnel.address(end.peer.key, 4)
-    return {
-        "tunnel": end.tunnel.name,
-        "device": end.device,
-        "peer": format_ipv4(peer[0]) if peer is not None else "",
-        # The server lets go of a dead client after interval x (count + 1), and the client tries every 5 seconds.
-        "wait": end.tunnel.interval * (end.tunnel.count + 1) + 15,
-    }
+def _ends(end: End) -> Iterator[dict[str, Any]]:
+    """Of each family that the tunnel has inside."""
+    for family in (4, 6):
+        peer = end.tunnel.address(end.peer.key, family)
+        if peer is not None:
+            yield {
+                "tunnel": end.tunnel.name,
+                "device": end.device,
+                "peer": format_address(family, peer[0]),
+                # The server lets go of a dead client after interval x (count + 1); the client tries every 5 seconds.
+                "wait": end.tunnel.interval * (end.tunnel.count + 1) + 15,
+            }
 
 
 class FilterModule:

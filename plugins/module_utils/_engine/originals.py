@@ -23,6 +23,7 @@ class Originals:
         self._stored: dict[str, Any] = store.read_json(path)
         self._armed: dict[str, Any] = {}
         self._settled: dict[str, Any] = {}
+        self._returned: dict[str, str] = {}
 
     def held(self) -> dict[str, str]:
         """Keys that this scope has set, with their original values."""
@@ -41,12 +42,16 @@ class Originals:
             if not entry["scopes"]:
                 del settled[key]
                 if entry["value"] is not None and key in raw:
-                    desired[key] = entry["value"]
+                    desired[key] = self._returned[key] = entry["value"]
         for key in self._wanted(desired, settled):
             entry = settled.setdefault(key, {"value": raw.get(key), "scopes": []})
             entry["scopes"] = sorted({*entry["scopes"], self._scope})
         self._settled = settled
         self._armed = {**self._stored, **settled}
+
+    def kept(self, desired: Mapping[str, str]) -> dict[str, str]:
+        """What is desired for longer: without what goes back to its original value, and is the host's own again."""
+        return {key: value for key, value in desired.items() if key not in self._returned}
 
     def _wanted(self, desired: Mapping[str, str], settled: Mapping[str, Any]) -> list[str]:
         """Keys that this scope wants for itself: not those that are only put back."""

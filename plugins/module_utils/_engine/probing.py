@@ -27,6 +27,8 @@ AT_ONCE = 16
 # A first packet may wait for a neighbour entry or a learnt port; one answer proves the way.
 ATTEMPTS = 3
 _HTTP = 80
+# Of a lab's internet, towards the underlay.
+_CARD = "eth0"
 # Outcomes that are as a verdict says; see due() of proof.py.
 VERDICTS = {
     "accept": (ANSWERED,),
@@ -104,7 +106,7 @@ def prove(attempts: Sequence[Attempt], lab: str) -> list[dict[str, Any]]:
     where all was as the plan says.
     """
     sent = [attempt for attempt in attempts if attempt.source]
-    with _lent(f"{lab}-internet", [address for attempt in sent for address in attempt.lent]):
+    with _lent(f"{lab}-internet", sent):
         outcomes = iter(
             trials.run(
                 [
@@ -152,21 +154,27 @@ def _unlike(attempt: Attempt, outcome: Outcome) -> str:
 
 
 @contextmanager
-def _lent(netns: str, addresses: Iterable[str]) -> Iterator[None]:
-    """Give the internet of a lab addresses for the moment."""
-    wanted = {f"{address}/{128 if ':' in address else 32}" for address in addresses}
-    if not wanted:
+def _lent(netns: str, attempts: Iterable[Attempt]) -> Iterator[None]:
+    """Give the internet of a lab addresses and routes for the moment."""
+    wanted: set[str] = set()
+    routes: set[str] = set()
+    for attempt in attempts:
+        wanted.update(f"{address}/{128 if ':' in address else 32}" for address in attempt.lent)
+        routes.update(f"{address} via {attempt.router} dev {_CARD}" for address in attempt.routed)
+    if not wanted and not routes:
         yield
         return
     shown = process.run(Command(("ip", "-n", netns, "-o", "address", "show"))).stdout.split()
     lines = sorted(wanted - set(shown))
-    _addresses(netns, [f"address add {line} dev lo{' nodad' if ':' in line else ''}" for line in lines])
+    _batch(netns, [f"address add {line} dev lo{' nodad' if ':' in line else ''}" for line in lines])
+    _batch(netns, [f"route add {line}" for line in sorted(routes)])
     try:
         yield
     finally:
-        _addresses(netns, [f"address delete {line} dev lo" for line in lines])
+        _batch(netns, [f"route delete {line}" for line in sorted(routes)])
+        _batch(netns, [f"address delete {line} dev lo" for line in lines])
 
 
-def _addresses(netns: str, lines: Sequence[str]) -> None:
+def _batch(netns: str, lines: Sequence[str]) -> None:
     """What fails here is told by the packets that miss it."""
     process.run(Command(("ip", "-n", netns, "-force", "-batch", "-"), "".join(f"{line}\n" for line in lines)))

@@ -300,6 +300,7 @@ class Transaction:
         if not self._active():
             return {}
         wanted = self.ports.bind_planned(self.base)
+        wanted = {**wanted, "sysctl": self.originals.kept(wanted["sysctl"])}
         contexts = {
             subsystem.name: self.reader.context(subsystem.name, wanted[subsystem.name], {}) for subsystem in ORDER
         }

@@ -265,6 +265,10 @@ class _Reader:
                     report.add(where, f"{show(name)} is not a network of vpc_networks{report.hint(name, places)}")
             elif not nat.get(name, True):
                 report.add(where, f"{name} has no NAT: {places[name].path}.nat must be true")
+            elif places[name].low > places[name].high:
+                report.add(
+                    where, f"{name} has no IPv4, and a pool is for nothing else: {places[name].path}.cidr is missing"
+                )
             elif self.pooled.setdefault(name, path) is not path:
                 report.add(where, f"{name} is already behind {self.pooled[name]}")
             return name

@@ -18,16 +18,18 @@ SECTION = "ssh_tunnels"
 # Stands for a unit number that is refused.
 UNREADABLE = -1
 SSH_PORT = 22
+# Key of the network of both ends, by family.
+_INSIDE = {4: "inside_cidr", 6: "inside_cidr6"}
 # Gives address and port of a host, as far as the inventory knows them.
 Reach = Callable[[str], "tuple[str, int]"]
 
-_REQUIRED = frozenset(("name", "server", "client", "server_unit", "inside_cidr"))
+_REQUIRED = frozenset(("name", "server", "client", "server_unit"))
 _KEYS = _REQUIRED | frozenset(
     (
         "server_address",
         "port",
         "client_unit",
-        "inside_cidr6",
+        *_INSIDE.values(),
         "account",
         "mtu",
         "keepalive",
@@ -74,7 +76,8 @@ class Side(NamedTuple):
 class Tunnel:
     """A tunnel. path: where it was written; no part of its identity.
 
-    inside, inside6: the network of both ends; the server has the first usable address, the client the second.
+    inside, inside6: the network of both ends, at least one of them; the server has the first usable address, the client
+    the second.
     interval: seconds; count: unanswered keepalives. server_site, client_site: networks behind each end. host_keys,
     public_key: `type blob`, given or empty. private_key_variable: name of the variable with the client's private key,
     empty where it is made on the client.
@@ -86,7 +89,7 @@ class Tunnel:
     client: Side
     server_address: str
     port: int
-    inside: Prefix
+    inside: Prefix | None
     inside6: Prefix | None
     account: str
     mtu: int
@@ -101,6 +104,12 @@ class Tunnel:
     @property
     def sides(self) -> tuple[Side, Side]:
         return self.server, self.client
+
+    @property
+    def networks(self) -> list[tuple[str, Prefix]]:
+        """(path, network) of both ends, of each family that it has."""
+        found = ((4, self.inside), (6, self.inside6))
+        return [(f"{self.path}.{_INSIDE[family]}", network) for family, network in found if network is not None]
 
     def address(self, key: str, family: int) -> tuple[int, Prefix] | None:
         """The inside address of a side and its network; None without one of the family."""
@@ -128,9 +137,9 @@ def read_tunnel(report: Report, path: str, value: Any, hosts: Collection[str], r
         report.add(f"{path}.client", f"{show(client)} is the server too: a tunnel has two hosts")
     server_unit = _number(report, path, item, "server_unit", 0, 9999, UNREADABLE)
     client_unit = _number(report, path, item, "client_unit", 0, 9999, server_unit)
-    inside, inside6 = (
-        _inside(report, path, item, key, family) for key, family in (("inside_cidr", 4), ("inside_cidr6", 6))
-    )
+    inside, inside6 = (_inside(report, path, item, key, family) for family, key in _INSIDE.items())
+    if not any(key in item for key in _INSIDE.values()):
+        report.add(f"{path}.inside_cidr", "is missing: a tunnel has inside_cidr, inside_cidr6 or both")
     interval, count = _keepalive(report, path, item)
     server_site, client_site = _routes(report, path, item)
     least = _LEAST_MTU[6 if "inside_cidr6" in item else 4]
@@ -142,9 +151,10 @@ def read_tunnel(report: Report, path: str, value: Any, hosts: Collection[str], r
     mtu = _number(report, path, item, "mtu", least, 1500, 1400)
     host_keys = _host_keys(report, path, item)
     for route in (*server_site, *client_site):
-        if route.prefix.family == 6 and "inside_cidr6" not in item:
-            report.add(route.path, f"{route.prefix.text} is an IPv6 network: {path}.inside_cidr6 is needed")
-    if inside is None or name is None or server is None or client is None:
+        family, key = route.prefix.family, _INSIDE[route.prefix.family]
+        if key not in item and any(other in item for other in _INSIDE.values()):
+            report.add(route.path, f"{route.prefix.text} is an IPv{family} network: {path}.{key} is needed")
+    if (inside is None and inside6 is None) or name is None or server is None or client is None:
         return None
     return Tunnel(
         path=path,

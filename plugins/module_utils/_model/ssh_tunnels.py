@@ -69,21 +69,17 @@ def _check_hosts(report: Report, tunnels: list[Tunnel]) -> None:
 def _check_inside(report: Report, tunnels: list[Tunnel], others: list[_Network]) -> None:
     taken = others
     for tunnel in tunnels:
-        own = [(f"{tunnel.path}.inside_cidr", tunnel.inside)]
-        if tunnel.inside6 is not None:
-            own.append((f"{tunnel.path}.inside_cidr6", tunnel.inside6))
-        for path, network in own:
+        for path, network in tunnel.networks:
             other = _overlapped(network, taken)
             if other is not None:
                 report.add(path, f"{network.text} overlaps {other[0]} {other[1].text}")
-        taken = [*taken, *own]
+        taken = [*taken, *tunnel.networks]
 
 
 def _check_routes(report: Report, tunnels: list[Tunnel]) -> None:
     """What is routed into a tunnel is routed into no other one of the host, and is not what carries the tunnel."""
     routed: dict[str, list[_Network]] = {}
-    inside = [(f"{tunnel.path}.inside_cidr", tunnel.inside) for tunnel in tunnels]
-    inside += [(f"{tunnel.path}.inside_cidr6", tunnel.inside6) for tunnel in tunnels if tunnel.inside6 is not None]
+    inside = [item for tunnel in tunnels for item in tunnel.networks]
     for tunnel in tunnels:
         address = _address(tunnel.server_address)
         for route in tunnel.server_site:

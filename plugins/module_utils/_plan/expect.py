@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import (
     format_address,
-    format_ipv4,
     parse_address,
     parse_prefix,
 )
@@ -145,10 +144,10 @@ class _Guests:
                 yield from self._outside(source, network, nic.addresses)
                 continue
             yield from self._gateway(source, network, nic.addresses)
-            unused = self._unused.get(nic.network)
-            if 4 in nic.addresses and unused:
-                yield Probe(source, "unused address", unused, "ping", BLOCKED)
             for family in nic.addresses:
+                unused = self._unused.get((nic.network, family))
+                if unused:
+                    yield Probe(source, "unused address", unused, "ping", BLOCKED)
                 yield from self._internet(source, family)
         for name, connection in self._connections.items():
             yield from self._vpn(name, connection)
@@ -200,7 +199,8 @@ class _Guests:
     def _internet(self, source: str, family: int) -> Iterator[Probe]:
         text = INTERNET[family]
         target = End(OUTSIDE, "", parse_address(family, text))
-        yield Probe(source, "internet", text, "ping", _outcome(self._walk(source, family, target)))
+        # Whoever else could have a route back for what is not translated: a lab's internet has none.
+        yield Probe(source, "internet", text, "ping", _outcome(self._walk(source, family, target)) or BLOCKED)
         way = self._walk(source, family, target, TCP, _HTTP)
         if way.verdict == ACCEPT:
             # Which of its IPv6 addresses a router shows is its own choice (RFC 6724), as is that of a pool.
@@ -218,18 +218,22 @@ class _Guests:
             return [name for name in self._names if name != self._names[index]]
         return [self._names[(index + 1) % count], self._names[(index + count // 2) % count]]
 
-    def _find_unused(self, instances: Mapping[str, Any]) -> dict[str, str]:
-        """An IPv4 address of each network that nobody has: the highest."""
+    def _find_unused(self, instances: Mapping[str, Any]) -> dict[tuple[str, int], str]:
+        """By network and family an address that nobody has: the highest."""
         taken = {network[key] for network in self._networks.values() for key in ("gateway", "bridge_address")}
+        taken.update(network["guests_get"]["bridge_address6"] for network in self._networks.values())
         for instance in instances.values():
-            taken.update(addresses(interface).get(4) for interface in instance["interfaces"])
+            for interface in instance["interfaces"]:
+                taken.update(addresses(interface).values())
         found = {}
         for name, network in self._networks.items():
-            if not network["free"] or network["flat"]:
-                continue
-            prefix = parse_prefix(4, network["cidr"])
-            for value in range(prefix.last - 1, prefix.first, -1):
-                if format_ipv4(value) not in taken:
-                    found[name] = format_ipv4(value)
-                    break
+            for family, key in ((4, "cidr"), (6, "cidr6")):
+                if network["flat"] or not network[key]:
+                    continue
+                prefix = parse_prefix(family, network[key])
+                # An IPv4 network's last address is its broadcast address.
+                for value in range(prefix.last - (family == 4), prefix.first, -1):
+                    if format_address(family, value) not in taken:
+                        found[name, family] = format_address(family, value)
+                        break
         return found

@@ -60,7 +60,7 @@ def slice_of(layout: Layout, name: str) -> State:
         "address": addresses,
         # Hosts sort them several times: in order that costs next to nothing, and they pack to half the size.
         "route": dict(sorted(routes.items())),
-        "sysctl": forwarding(layout.has_ipv6()),
+        "sysctl": forwarding(layout.has_ipv4(), layout.has_ipv6()),
     }
     if nat.helpers:
         state["module"] = nat.modules()

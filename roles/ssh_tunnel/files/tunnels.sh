@@ -143,7 +143,7 @@ ask() {
   for word; do
     peer=${word#*:*:}
     device=${word#*:}
-    reach "${word%%:*}" "${device%%:*}" "${peer%%:*}" "${peer#*:}" &
+    reach "${word%%:*}" "${device%%:*}" "${peer%:*}" "${peer##*:}" &
   done
   wait
   check

@@ -52,6 +52,13 @@ def test_a_host_that_is_server_and_client() -> None:
     assert "AAAAoffice" in text(planned, "/known_hosts/back")
 
 
+def test_each_family_inside_is_asked() -> None:
+    dual = {**TUNNELS[0], "inside_cidr6": "fd00:250::/126"}
+    six = {key: value for key, value in dual.items() if key != "inside_cidr"}
+    peers = [[end["peer"] for end in plan("office", [item])["ends"]] for item in (TUNNELS[0], six, dual)]
+    assert peers == [["169.254.250.1"], ["fd00:250::1"], ["169.254.250.1", "fd00:250::1"]]
+
+
 def test_the_server_is_reached_as_ansible_reaches_it() -> None:
     assert text(plan("office"), "-site1.service").count("-p 2200 -w 7:7 \\\n  -l vpc-tun-site1 203.0.113.7\n") == 1
     assert text(plan("cloud"), "-back.service").count("-p 22 -w 8:8 \\\n  -l vpc-tun-back 192.0.2.1\n") == 1

@@ -21,6 +21,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.reach.world i
     PUBLIC,
     End,
     World,
+    private,
 )
 
 # No answer, but whoever asks cannot be sure to be told that it is refused.
@@ -37,7 +38,8 @@ class Attempt(NamedTuple):
     become of it: accept, drop, reject or CLOSED. seen: the source address that its listener must see, "" for any.
     listen: (namespace, address, port) of the listener, None where there is none. others: whether a program that already
     listens there will do. led: whether the sender must have a route for the address, so that to have none proves
-    nothing. lent: addresses that the internet is given for the moment.
+    nothing. lent, routed: addresses that the internet is given for the moment, and addresses of ours for which it is
+    given a route by the host `router`.
     """
 
     path: str
@@ -53,6 +55,8 @@ class Attempt(NamedTuple):
     others: bool
     led: bool
     lent: tuple[str, ...]
+    routed: tuple[str, ...]
+    router: str
     why: str
 
 
@@ -81,7 +85,7 @@ def _attempt(world: World, result: Result, packet: Packet) -> Attempt:
         for end in (packet.source, packet.target)
         if end.kind == OUTSIDE and end.address is not None
     ]
-    listen = _listen(world, packet)
+    listen, routed = _listen(world, packet), _routed(world, packet)
     return Attempt(
         result.path,
         text,
@@ -94,8 +98,13 @@ def _attempt(world: World, result: Result, packet: Packet) -> Attempt:
         _seen(world, packet) if verdict == ACCEPT else "",
         listen if question.protocol is not None else None,
         question.protocol == TCP and packet.target.kind in (HOST, OUTSIDE),
-        packet.source.kind != OUTSIDE or way.address != packet.target.address or packet.target.kind == PUBLIC,
+        packet.source.kind != OUTSIDE
+        or way.address != packet.target.address
+        or packet.target.kind == PUBLIC
+        or bool(routed),
         tuple(address for address in lent if address != INTERNET[family]),
+        routed,
+        world.hosts[world.router]["underlay" if family == 4 else "underlay6"] if world.router is not None else "",
         "",
     )
 
@@ -112,6 +121,21 @@ def due(world: World, packet: Packet, accept: bool) -> str:
         # A hypervisor without an address there has none to send an ICMP error from.
         return CLOSED
     return verdict
+
+
+def _routed(world: World, packet: Packet) -> tuple[str, ...]:
+    """The guest's own address, where others decide whether it has a route: with one, our filters are what counts."""
+    way, family = packet.way, packet.family
+    arrives = packet.source.kind == OUTSIDE
+    guest, other = (packet.target, packet.source) if arrives else (packet.source, packet.target)
+    if guest.nic is None or guest.address is None or other.kind != OUTSIDE or private(family, guest.address):
+        return ()
+    network = world.networks[guest.nic.network]
+    # A public address leads there, or the router shows another one.
+    translated = guest.address != way.address if arrives else network["nat"]
+    if network["flat"] or translated or (network["nat"] and family == 4):
+        return ()
+    return (format_address(family, guest.address),)
 
 
 def _seen(world: World, packet: Packet) -> str:
@@ -149,4 +173,4 @@ def _text(family: int, address: int | None) -> str:
 
 def _none(result: Result, text: str, why: str) -> Attempt:
     """A packet that cannot be sent."""
-    return Attempt(result.path, text, "", "", "", "", 0, "", "", None, False, False, (), why)
+    return Attempt(result.path, text, "", "", "", "", 0, "", "", None, False, False, (), (), "", why)

@@ -120,7 +120,7 @@ def ask(world: World, question: Question, expected: bool | None = None) -> Answe
     """Answer a question whose words exist. expected: whether it should get through, to show what contradicts that."""
     packets = tuple(_packets(world, question, expected))
     if not packets:
-        return Answer(DROP, (), None, "they have no address family in common")
+        return Answer(DROP, (), None, _why_none(world, question))
     verdicts = {packet.way.verdict for packet in packets}
     wrong = (ACCEPT,) if expected is False else (DROP, REJECT)
     decisive = next((packet for packet in packets if packet.way.verdict in wrong), None)
@@ -137,6 +137,15 @@ def ask(world: World, question: Question, expected: bool | None = None) -> Answe
     if len(packets) > 1 and len(verdicts) > 1:
         reason = f"{reason}, for {_ends(decisive)}"
     return Answer(verdict, packets, decisive, reason)
+
+
+def _why_none(world: World, question: Question) -> str:
+    """Why no packet can be sent."""
+    ends = (question.source, question.target)
+    hosts = [word for word in ends if word in world.hosts and world.underlay(word, 6) is None]
+    if hosts and all(word in hosts or 6 in _families(world, word) for word in ends):
+        return f"{hosts[0]} has only a link-local IPv6 address, which others cannot ask: see vpc_underlay_address6"
+    return "they have no address family in common"
 
 
 def fulfils(answer: Answer, expected: bool) -> bool | None:

@@ -43,10 +43,10 @@ class Refusals(Journey):
         underlay, network = self.world.underlay(name, self.family), self.world.networks[nic.network]
         if nic.hypervisor != name or network["flat"]:
             return underlay
-        local = network["bridge_address"] if self.family == 4 else None
+        local = network["bridge_address"] if self.family == 4 else network["guests_get"]["bridge_address6"]
         # Without an address of a wider scope, it asks from that of the bridge.
         gateway = parse_address(6, identity.GATEWAY6)
-        return parse_address(4, local) if local else underlay if underlay is not None else gateway
+        return parse_address(self.family, local) if local else underlay if underlay is not None else gateway
 
     def refusals(self, asked: int | None, host: int | None, asker: int | None) -> Sequence[Packet]:
         """What tells who asks that it is refused: a reset from who was asked, or an ICMP error from the host."""

@@ -367,7 +367,13 @@ class _Walk(Refusals):
         self.routed(nic.network)
         if not network["nat"] and (self.family == 6 or self.world.public_source(nic) is None):
             path, word = self.network(nic.network, "nat"), self.text(self.source_address)
-            raise Stop(DROP, path, f"{nic.network} has nat: false, and the internet does not answer {word}")
+            if private(self.family, self.source_address or 0):
+                raise Stop(DROP, path, f"{nic.network} has nat: false, and the internet does not answer {word}")
+            self.seen = self.source_address
+            self.back(nic)
+            raise Stop(
+                UNKNOWN, path, f"{nic.network} has nat: false; whether others have a route for {word} to the router"
+            )
         self.seen, path = self.shown(nic)
         shown = self.text(self.seen) if self.seen is not None else "an address of the router's"
         self.steps.append(f"{router} sends it on from {shown} ({path})")

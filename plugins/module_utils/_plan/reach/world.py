@@ -209,7 +209,7 @@ class World:
         network = self.networks[name]
         if text == network["gateway"] and not network["flat"] and self.router is not None:
             return End(HOST, self.router, address)
-        if text == network["bridge_address"]:
+        if text in (network["bridge_address"], network["guests_get"]["bridge_address6"]):
             # Every hypervisor has it: the one that is asked is the guest's own.
             return End(HOST, "", address)
         if text in (network["gateway"], network["gateway6"]):

@@ -42,7 +42,7 @@ def slice_of(layout: Layout, name: str) -> State:
     if not gateway.connections:
         return {}
     state = tunnels.state(gateway)
-    state["sysctl"] = {**forwarding(ipv6=False), **state["sysctl"]}
+    state["sysctl"] = {**forwarding(ipv4=True, ipv6=False), **state["sysctl"]}
     state["module"] = dict.fromkeys(_modules(gateway), "loaded")
     state["route"] = {
         # What is for the other side must not leave by the default route while no tunnel is up.

@@ -99,7 +99,7 @@ def attempt(kind: str, port: int, verdict: str, seen: str = "", **changes: objec
     listen = ("vm-b", "10.0.0.2", port) if kind != "ping" else None
     made = Attempt(
         f"vpc_expectations[{port}]", f"a to b {kind}/{port}", "vm-a", "10.0.0.1", kind, "10.0.0.2", port, verdict, seen,
-        listen, False, True, (), "",
+        listen, False, True, (), (), "", "",
     )  # fmt: skip
     return made._replace(**changes)  # type: ignore[arg-type]
 
@@ -143,3 +143,26 @@ def test_the_internet_is_lent_an_address_for_the_moment() -> None:
     assert "10.1.0.1/24" in before
     # Without it nothing could have been sent.
     assert probing.prove([asked._replace(lent=())], LAB)[0]["fault"].endswith("Cannot assign requested address")
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_the_internet_is_lent_a_route_for_the_moment(family: int) -> None:
+    """By a router whose address may be link-local."""
+    sh(f"ip -n {B} addr replace fe80::b/64 dev eth1; ip netns exec {B} sysctl -q -w net.ipv6.conf.all.forwarding=1")
+    sh(f"ip netns exec {B} sysctl -q -w net.ipv4.ip_forward=1; ip -n {INTERNET} addr replace 2001:db8:e::1/128 dev lo")
+    sh(f"ip -n {B} route replace 2001:db8:e::1 via fe80::a dev eth1; ip -n {INTERNET} addr replace fe80::a/64 dev eth0")
+    sh(f"ip -n {A} route replace default via 10.0.0.2; ip -n {A} route replace default via 2001:db8::2")
+    own, router, outside = {
+        4: ("10.0.0.1", "10.1.0.2", "10.1.0.1"),
+        6: ("2001:db8::1", "fe80::b", "2001:db8:e::1"),
+    }[family]
+    asked = attempt("tcp", 80, "accept", outside, source="internet", source_address=outside, address=own)
+    asked = asked._replace(listen=("vm-a", own, 80), routed=(own,), router=router)
+    before = sh(f"ip -n {INTERNET} -{family} route show table all")
+    assert probing.prove([asked], LAB)[0]["fault"] == ""
+    back = attempt("tcp", 80, "accept", own, source_address=own, address=outside)
+    back = back._replace(listen=("internet", outside, 80), routed=(own,), router=router)
+    assert probing.prove([back], LAB)[0]["fault"] == ""
+    assert sh(f"ip -n {INTERNET} -{family} route show table all") == before
+    assert probing.prove([asked._replace(routed=())], LAB)[0]["outcome"] == "no route"
+    assert probing.prove([back._replace(routed=())], LAB)[0]["outcome"] == "silent"

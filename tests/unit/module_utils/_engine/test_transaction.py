@@ -31,6 +31,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import Plan
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import SCOPES
 from ansible_collections.plainlinux.vpc.tests.unit.module_utils._kernel.kernel_tables import Netns
+from ansible_collections.plainlinux.vpc.tests.unit.module_utils._plan.families import FAMILIES, only
 
 NETWORKS = [
     {"name": "net1", "cidr": "10.10.10.0/24", "cidr6": "2001:db8:10::/64", "nat": True},
@@ -140,12 +141,19 @@ def router(tmp_path: Path) -> Iterator[Host]:
     host.netns.remove()
 
 
+@pytest.mark.parametrize("kind", ["mixed", *FAMILIES])
 @pytest.mark.parametrize("name, scope", [("host1", "hypervisor"), ("router", "router")])
-def test_apply_again_and_take_away(name: str, scope: str, backend: str, request: pytest.FixtureRequest) -> None:
+def test_apply_again_and_take_away(
+    name: str, scope: str, kind: str, backend: str, request: pytest.FixtureRequest
+) -> None:
     host: Host = request.getfixturevalue(name)
+    networks, guests = NETWORKS, GUESTS
+    if kind != "mixed":
+        networks = only(FAMILIES[kind], ({"cidr6": "2001:db8:20::/64", **network} for network in NETWORKS))
+        guests = only(FAMILIES[kind], GUESTS)
     host.netns.sh(BASE_TABLES)
     before = host.dump()
-    content = host.slice(scope, inventory(backend))
+    content = host.slice(scope, inventory(backend, vpc_networks=networks, vpc_instances=guests))
     assert host.apply(content, scope, check=True).changed
     assert host.dump() == before
     assert host.files() == []

@@ -81,10 +81,13 @@ def test_keys_lose_their_comments() -> None:
 )
 def test_inside_addresses(cidr: str, server: str, client: str) -> None:
     family = 6 if ":" in cidr else 4
-    (tunnel,) = parse([change(BASE, {"inside_cidr6" if family == 6 else "inside_cidr": cidr})], HOSTS, reach)
+    chosen = {"inside_cidr6" if family == 6 else "inside_cidr": cidr}
+    (tunnel,) = parse([change(BASE, chosen)], HOSTS, reach)
     found = [tunnel.address(key, family) for key in ("server", "client")]
     assert [format_address(family, end[0]) for end in found if end] == [server, client]
-    assert tunnel.address("server", 10 - family) is None or family == 6
+    (alone,) = parse([change(BASE, {"inside_cidr": None, "inside_cidr6": None} | chosen)], HOSTS, reach)
+    assert alone.address("server", 10 - family) is None
+    assert [alone.address(key, family) for key in ("server", "client")] == found
 
 
 @given(

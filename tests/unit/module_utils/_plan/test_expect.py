@@ -30,6 +30,7 @@ def test_what_must_not_pass_is_asked_too() -> None:
     ).summary()
     probes = expect.of_guests(summary)
     assert Probe("natted", "unused address", "10.10.10.253", "ping", "blocked") in probes
+    assert Probe("natted", "unused address", "2001:db8:10:0:ffff:ffff:ffff:ffff", "ping", "blocked") in probes
     assert Probe("natted", "internet", "198.51.100.1", "http", "reach", "192.168.56.101") in probes
     assert Probe("natted", "internet", "2001:db8:ffff::1", "ping", "reach") in probes
     assert Probe("private", "internet", "198.51.100.1", "ping", "blocked") in probes

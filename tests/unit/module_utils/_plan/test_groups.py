@@ -8,10 +8,12 @@ Every probe passes before the rules are there: World.compare() sees to that.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from ansible_collections.plainlinux.vpc.tests.unit.module_utils._plan import families
 from ansible_collections.plainlinux.vpc.tests.unit.module_utils._plan.groups_probes import (
     LOST,
     PASSED,
@@ -82,9 +84,10 @@ def inventory(**changes: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(scope="module", params=itertools.product(BACKENDS, families.FAMILIES), ids=" ".join)
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    made = World(plan(request.param, **inventory()))
+    backend, kind = request.param
+    made = World(plan(backend, **inventory(vpc_networks=families.only(families.FAMILIES[kind], NETWORKS))))
     yield made
     made.remove()
 

@@ -93,6 +93,22 @@ def test_server() -> None:
     assert not any("known_hosts" in path or path.endswith("site1.service") for path in written)
 
 
+@pytest.mark.parametrize("family", [4, 6])
+def test_one_family_inside(family: int) -> None:
+    key, inside = ("inside_cidr", "169.254.250.1/30") if family == 4 else ("inside_cidr6", "fd00:250::1/126")
+    sites = {4: ("10.71.0.0/24", "10.72.0.0/24"), 6: ("fd00:71::/64", "fd00:72::/64")}[family]
+    tunnel = {name: value for name, value in TUNNEL.items() if name == key or not name.startswith("inside_cidr")}
+    tunnel["routes"] = {"server_site": [sites[0]], "client_site": [sites[1]]}
+    (parsed,) = parse([tunnel], ["cloud", "office"], lambda host: (host, 22))
+    files = Files(ends_of([parsed], "cloud"), "cloud", FOUND, "#!/bin/sh\n", {})
+    rows = content(files.plan())[f"{texts.FOLDER}/state"].splitlines()
+    assert [row for row in rows if row.partition(" ")[0] in ("address", "forward", "route")] == [
+        f"address tun7 {inside}",
+        f"forward {family}",
+        f"route tun7 {sites[1]}",
+    ]
+
+
 def test_client() -> None:
     plan, files = files_of("office", FOUND)
     written = content(plan)

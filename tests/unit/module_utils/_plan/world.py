@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +23,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import identi
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import Plan
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import SCOPES
 from ansible_collections.plainlinux.vpc.tests.unit.module_utils._kernel.kernel_tables import Netns
+from ansible_collections.plainlinux.vpc.tests.unit.module_utils._plan.families import only
 
 NETWORKS: list[dict[str, Any]] = [
     {"name": "net1", "vpc": "a", "cidr": "10.10.10.0/24", "cidr6": "2001:db8:10::/64", "nat": True},
@@ -42,6 +44,8 @@ GUESTS = {
 UNDERLAY = {"router": 101, "gw": 102, "host1": 103, "host2": 104}
 ROUTER = "192.168.56.101"
 INTERNET = "198.51.100.1"
+ROUTER6 = "2001:db8:56::65"
+INTERNET6 = "2001:db8:ffff::1"
 # What is behind the VPN gateway.
 REMOTE = "10.20.0.5"
 LOST, REFUSED = "lost", "refused"
@@ -96,15 +100,27 @@ def connect(
 class World:
     """router, host1, host2, gw, internet: namespaces on one wire. guests: by name.
 
-    router: name of the host that is one; also host1, which then is both. networks: keys that differ, by name. With
-    iptables what bridges switch goes through its chains too, as the guard wants it.
+    router: name of the host that is one; also host1, which then is both. families: of all networks; () for NETWORKS,
+    of which not all have both. networks: keys that differ, by name. With iptables what bridges switch goes through its
+    chains too, as the guard wants it.
     """
 
-    def __init__(self, folder: Path, backend: str, router: str = "router", **networks: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        backend: str,
+        router: str = "router",
+        families: tuple[int, ...] = (),
+        **networks: dict[str, Any],
+    ) -> None:
         self.folder = folder
         self.backend = backend
         self.router = router
-        self.networks = [{**network, **networks.get(network["name"], {})} for network in NETWORKS]
+        self.families = families or (4, 6)
+        found = [{**network, **networks.get(network["name"], {})} for network in NETWORKS]
+        if families:
+            found = only(families, ({"cidr6": f"2001:db8:{item['name'][3]}0::/64", **item} for item in found))
+        self.networks = found
         self.hosts: dict[str, Netns] = {}
         self.guests: dict[str, Netns] = {}
         self.wire = Netns()
@@ -122,6 +138,8 @@ class World:
             f"""
             ip addr add 192.168.56.1/24 dev eth0
             ip addr add {INTERNET}/24 dev eth0
+            ip addr add 2001:db8:56::1/64 dev eth0 nodad
+            ip addr add {INTERNET6}/128 dev lo
             """
         )
         for name, number in UNDERLAY.items():
@@ -134,7 +152,9 @@ class World:
                 f"""
                 ip addr add 192.168.56.{number}/24 dev eth0
                 ip addr add fe80::c0a8:38{number:02x}/64 dev eth0 nodad
+                ip addr add 2001:db8:56::{number:x}/64 dev eth0 nodad
                 ip route add default via 192.168.56.1
+                ip -6 route add default via 2001:db8:56::1
                 """
             )
         self.hosts["gw"].sh(
@@ -152,10 +172,16 @@ class World:
         for netns in (*self.guests.values(), *self.hosts.values(), self.internet, self.wire):
             netns.remove()
 
+    def has(self, guest: str, family: int) -> bool:
+        """Whether a guest has an address of the family."""
+        network = next(item for item in self.networks if item["name"] == GUESTS[guest][1])
+        return ("cidr" if family == 4 else "cidr6") in network
+
     def inventory(self, **changes: Any) -> dict[str, Any]:
         instances = [
-            {"name": name, "hypervisor": host, "network": network, "address": address(name)}
-            | ({"address6": address(name, 6)} if network in ("net1", "net2") else {})
+            {"name": name, "hypervisor": host, "network": network}
+            | ({"address": address(name)} if self.has(name, 4) else {})
+            | ({"address6": address(name, 6)} if self.has(name, 6) else {})
             for name, (host, network, _last) in GUESTS.items()
         ]
         groups: dict[str, list[str]] = {"router": [], "host1": ["hypervisors"], "host2": ["hypervisors"]}
@@ -199,7 +225,8 @@ class World:
                 self.hosts[name].sh(f"nft '{'; '.join(chains)}'")
             else:
                 chains = [f"$tool -F vpc-{role}-{chain}" for chain in ("forward", "input")]
-                self.hosts[name].sh(f"for tool in iptables ip6tables; do {'; '.join(chains)}; done")
+                tools = " ".join({4: "iptables", 6: "ip6tables"}[family] for family in self.families)
+                self.hosts[name].sh(f"for tool in {tools}; do {'; '.join(chains)}; done")
 
     def ask(self, source: Netns, seen: Netns, target: str, port: int, family: int = 4, at: int | None = None) -> str:
         """Connect to an address where somebody listens (at: on another port): the source that he sees, or LOST."""
@@ -228,8 +255,29 @@ class World:
         with ThreadPoolExecutor(len(pairs)) as threads:
             return list(threads.map(ask, enumerate(pairs)))
 
+    def seen(self, *pairs: str) -> list[str]:
+        """pairs() in each family that both guests have."""
+        found: list[str] = []
+        for family in self.families:
+            both = self._both(pairs, family)
+            found += self.pairs(*both, family=family) if both else []
+        return found
+
+    def sources(self, *pairs: str) -> list[str]:
+        """What seen() gives where nothing is in the way: the addresses of those who ask."""
+        return [address(pair.split()[0], family) for family in self.families for pair in self._both(pairs, family)]
+
+    def _both(self, pairs: Iterable[str], family: int) -> list[str]:
+        return [pair for pair in pairs if all(self.has(guest, family) for guest in pair.split())]
+
     def ping(self, source: Netns, target: str) -> bool:
-        return source.sh(f"ping -n -q -c 1 -W 1 {target} >/dev/null && echo yes || true") == "yes\n"
+        return source.sh(f"ping -n -q -c 1 -W 1 {target} >/dev/null 2>&1 && echo yes || true") == "yes\n"
+
+    def answering(self, source: Netns, *targets: str) -> list[str]:
+        """Those that answer a ping, all asked at once."""
+        with ThreadPoolExecutor(len(targets)) as threads:
+            answers = threads.map(lambda target: self.ping(source, target), targets)
+            return [target for target, answer in zip(targets, answers) if answer]
 
     def _plug(self, netns: Netns) -> None:
         """Give it an interface on the wire."""
@@ -250,14 +298,15 @@ class World:
             bridge link set dev {name}.0 isolated {"on" if isolated else "off"}
             """
         )
-        guest.sh(
-            f"""
-            ip link set eth0 up
-            ip addr add {address(name)}/24 dev eth0
-            ip route add default via 10.10.{network[3]}0.1
-            """
-        )
-        if network in ("net1", "net2"):
+        guest.sh("ip link set eth0 up")
+        if self.has(name, 4):
+            guest.sh(
+                f"""
+                ip addr add {address(name)}/24 dev eth0
+                ip route add default via 10.10.{network[3]}0.1
+                """
+            )
+        if self.has(name, 6):
             guest.sh(
                 f"""
                 ip addr add {address(name, 6)}/128 dev eth0 nodad

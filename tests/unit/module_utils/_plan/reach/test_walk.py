@@ -209,6 +209,78 @@ def test_from_the_internet_ipv6_must_be_closed_and_need_not_be_open() -> None:
     assert [packet.family for packet in ask(WORLD, asked, False).packets] == [4, 6]
 
 
+SIX: dict[str, Any] = {
+    "vpc_networks": [
+        {"name": "masked", "cidr6": "2001:db8:61::/64", "nat": True},
+        {"name": "routed", "cidr6": "2001:db8:62::/64"},
+        {"name": "unique", "cidr6": "fd00:63::/64"},
+        {"name": "four", "cidr": "192.0.2.0/24"},
+    ],
+    "vpc_instances": [
+        {"name": name, "hypervisor": "host1", "network": name, "security_groups": ["web"]}
+        for name in ("masked", "routed", "unique", "four")
+    ],
+    "vpc_security_groups": [{"name": "web", "ingress": [{"protocol": "tcp", "ports": 80}]}],
+    "vpc_peerings": [],
+    "vpc_public_addresses": [],
+    "vpc_port_forwards": [],
+    "vpc_nat_pools": [],
+}
+
+
+@pytest.mark.parametrize(
+    "source, target, port, verdict, routed",
+    [
+        # Others may have a route to the router for addresses that are not private; our filters decide all the same.
+        ("routed", "internet", "tcp/80", "unknown", True),
+        ("internet", "routed", "tcp/80", "unknown", True),
+        ("internet", "routed", "tcp/81", "drop", True),
+        ("four", "internet", "tcp/80", "unknown", True),
+        ("internet", "four", "tcp/80", "unknown", True),
+        ("masked", "internet", "tcp/80", "accept", False),
+        ("internet", "masked", "tcp/80", "unknown", True),
+        ("internet", "masked", "tcp/81", "drop", True),
+        ("unique", "internet", "tcp/80", "drop", False),
+        ("internet", "unique", "tcp/80", "drop", False),
+    ],
+)
+def test_the_internet_without_translation(source: str, target: str, port: str, verdict: str, routed: bool) -> None:
+    asked = {"from": source, "to": target, "port": port, "expect": "drop" if verdict == "drop" else "accept"}
+    summary = Plan(parse({**SIX, "hosts": HOSTS, "vpc_expectations": [asked]}), "id").summary()
+    (found,) = expectations.of_summary(summary)
+    assert (found.answer.verdict, found.right) == (verdict, None if verdict == "unknown" else True)
+    (made,) = proof.attempts(World(summary), [found])
+    own = (made.address if source == "internet" else made.source_address,)
+    assert made.routed == (own if routed else ())
+    assert made.led == (routed or source != "internet")
+    assert made.verdict == ("accept" if verdict == "unknown" else verdict)
+
+
+def test_a_host_whose_ipv6_address_is_link_local() -> None:
+    world = made(**SIX)
+    for source, target in (("host2", "routed"), ("routed", "host1"), ("routed", "router")):
+        found = ask(world, Question(source, target, None, 0, 0))
+        name = source if source in HOSTS else target
+        assert (found.verdict, found.reason) == (
+            "drop",
+            f"{name} has only a link-local IPv6 address, which others cannot ask: see vpc_underlay_address6",
+        )
+    # Its own guests it asks from there.
+    assert ask(world, Question("host1", "routed", 6, 80, 0)).verdict == "accept"
+    assert ask(world, Question("four", "routed", None, 0, 0)).reason == "they have no address family in common"
+
+
+def test_the_bridges_own_address() -> None:
+    """Every hypervisor has it, in both families."""
+    networks = [{**NETWORKS[0], "dhcp": True}]
+    instances = [{"name": "a", "hypervisor": "host1", "network": "web"}]
+    plain = {key: [] for key in VARIABLES if key not in ("vpc_networks", "vpc_instances")}
+    world = made(**{**plain, "vpc_networks": networks, "vpc_instances": instances})
+    for address in ("10.10.10.2", "2001:db8:10::2"):
+        found = ask(world, Question("a", address, None, 0, 0))
+        assert (found.verdict, found.packets[0].target.kind) == ("accept", "host")
+
+
 def test_what_no_plan_knows_is_said() -> None:
     way = answer("flat2", "internet").packets[0].way
     assert way.unknown == ("what the gateway 172.16.0.1 of the flat network flat does",)
