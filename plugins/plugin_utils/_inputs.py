@@ -12,11 +12,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleError
+from ansible.utils.display import Display
 from ansible_collections.plainlinux.vpc.plugins.module_utils import _model, _plan
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.host import ROLES, VARIABLES
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.instance import SECTION as INSTANCES
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.instance_file import VARIABLE as FILE
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import SECTIONS
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn import SECTION as CONNECTIONS
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn_psk import hide_psks
+from ansible_collections.plainlinux.vpc.plugins.plugin_utils import _instances_file
 
 MODEL_VARIABLES = SECTIONS
 DEFAULTS = {"vpc_backend": "nftables", "vpc_antispoof": True, "vpc_antispoof_trusted_ports": []}
@@ -25,7 +29,7 @@ DEFAULTS = {"vpc_backend": "nftables", "vpc_antispoof": True, "vpc_antispoof_tru
 def gather(task_vars: Mapping[str, Any], template: Callable[[Any], Any]) -> dict[str, Any]:
     """The raw inventory as _model.parse takes it. Every host is looked at once, whatever --limit says.
 
-    No key of a VPN connection is in it.
+    The guests of vpc_instances_file are in it. No key of a VPN connection is.
     """
     given = {name: task_vars.get(name, []) for name in MODEL_VARIABLES}
 
@@ -34,8 +38,9 @@ def gather(task_vars: Mapping[str, Any], template: Callable[[Any], Any]) -> dict
 
     # Once before templates are resolved, where each key fails by itself, and once for those that templates bring.
     given[CONNECTIONS] = hide_psks(given[CONNECTIONS], key)
-    raw = {name: _plain(value, template) for name, value in given.items()}
+    raw = {name: _plain(value, template) for name, value in given.items() if name != INSTANCES}
     raw[CONNECTIONS] = hide_psks(raw[CONNECTIONS], key)
+    raw |= guests(task_vars, template)
     memberships: dict[str, list[str]] = {}
     groups = task_vars.get("groups", {})
     for group in ROLES:
@@ -48,6 +53,25 @@ def gather(task_vars: Mapping[str, Any], template: Callable[[Any], Any]) -> dict
         for host in sorted(memberships, key=lambda name: order.get(name, len(order)))
     }
     return raw
+
+
+def guests(task_vars: Mapping[str, Any], template: Callable[[Any], Any]) -> dict[str, Any]:
+    """Those of the variables, and after them those of the file that the variables name, as gather() has them."""
+    own = _plain(task_vars.get(INSTANCES, []), template)
+    found = _instances_file.given(task_vars, template)
+    if found is None:
+        return {INSTANCES: own}
+    name, content = found
+    if _instances_file.hosts_by_mistake(name, task_vars.get("groups", {}).get("all", [])):
+        Display().warning(
+            f"{FILE}: Ansible reads {name} as an inventory, too, and takes its lines for hosts: end its name with "
+            f"{_instances_file.HIDDEN}, or put it into group_vars"
+        )
+    if isinstance(own, (list, tuple)):
+        own = [*own, *content.instances]
+    else:  # a mistake that parse() names; there is nothing to append to
+        content.instances.clear()
+    return {INSTANCES: own, FILE: content.raw(name)}
 
 
 def _host(variables: Mapping[str, Any], name: str) -> dict[str, Any]:

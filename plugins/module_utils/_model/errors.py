@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 _HINTS = 100
 _SHOWN = 50
 _BARE = re.compile(r"[!-~]+")
-_INDEX = re.compile(r"\[(\d+)\]")
+# An index in a list, or a line of a file.
+_NUMBER = re.compile(r"\[(\d+)\]|^:(\d+)")
 
 
 class ModelError(NamedTuple):
@@ -59,9 +60,18 @@ class Report:
             self._hints[key] = f"; did you mean {near[0]}?" if near else ""
         return self._hints[key]
 
-    def ordered(self) -> list[ModelError]:
-        """The mistakes by the list indexes in their paths; those of one item as they were found."""
-        return sorted(self.errors, key=lambda error: [int(number) for number in _INDEX.findall(error.path)])
+    def ordered(self, file: str = "") -> list[ModelError]:
+        """The mistakes by the list indexes in their paths; those of one item as they were found.
+
+        file: what paths into a file start with. Its mistakes come last, in the order of its lines or indexes.
+        """
+
+        def key(error: ModelError) -> tuple[bool, list[int]]:
+            last = bool(file) and error.path.startswith(file)
+            found = _NUMBER.findall(error.path[len(file) :] if last else error.path)
+            return last, [int(index or line) for index, line in found]
+
+        return sorted(self.errors, key=key)
 
 
 def show(value: Any) -> str:

@@ -21,6 +21,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address impo
 )
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import Report, show
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.host import Hosts
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.instance_file import Source
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Networks, Place
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.permission import (
     Pair,
@@ -100,15 +101,22 @@ class Instance(NamedTuple):
         return hash(self[1:])
 
 
-def read_instances(report: Report, raw: Any, hosts: Hosts, networks: Networks, names: Names) -> list[Instance]:
-    """Read the list `vpc_instances` and count the interfaces of each network.
+def read_instances(
+    report: Report, raw: Any, hosts: Hosts, networks: Networks, names: Names, source: Source
+) -> list[Instance]:
+    """Read the list `vpc_instances`, the last part of which may be from a file, and count each network's interfaces.
 
     The result is in the order of the input, and of use only where nothing was reported.
     """
     reader = _Reader(report, hosts, networks, names)
-    for index, value in enumerate(fields.sequence(report, SECTION, raw)):
-        reader.instance(f"{SECTION}[{index}]", value)
+    for path, value in source.places(SECTION, fields.sequence(report, SECTION, raw)):
+        reader.instance(path, value)
     return reader.instances
+
+
+def refusal(name: str) -> str:
+    """Why no instance may be called so, "" where it may."""
+    return "" if _NAME.fullmatch(name) else f"{show(name)} is not allowed: {_NAME_ALLOWED}"
 
 
 class _Reader:
@@ -137,7 +145,7 @@ class _Reader:
         name = fields.text(report, path, item, "name")
         if name is not None:
             if not _NAME.fullmatch(name):
-                report.add(f"{path}.name", f"{show(name)} is not allowed: {_NAME_ALLOWED}")
+                report.add(f"{path}.name", refusal(name))
             elif self.names.setdefault(name, path) is not path:
                 report.add(f"{path}.name", f"{show(name)} is already the name of {self.names[name]}")
         hypervisor = self.hypervisor(path, item)

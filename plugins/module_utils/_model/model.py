@@ -19,8 +19,11 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.clashes impo
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import ModelError, ModelErrors, Report
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.expectation import SECTION as EXPECTATIONS
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.expectation import Expectation, read_expectations
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.guest_check import check_guests
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.host import Host, read_hosts
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.instance import Instance, read_instances
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.instance_file import VARIABLE as FILE
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.instance_file import Source
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network, read_networks
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.peering import SECTION as PEERINGS
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.peering import Peering, read_peerings
@@ -82,10 +85,14 @@ class Model:
 
 
 def parse(raw: Mapping[str, Any]) -> Model:
-    """Read the variables of a run; an absent one is empty. Raises ModelErrors with every mistake that was found."""
+    """Read the variables of a run; an absent one is empty. Raises ModelErrors with every mistake that was found.
+
+    Guests of a file stand at the end of vpc_instances; vpc_instances_file is then what Source takes.
+    """
+    source = Source(raw.get(FILE))
     reports = {section: Report() for section in (*_KEYS, "groups", "")}
     for key in raw:
-        if key not in _KEYS:
+        if key not in _KEYS and key != FILE:
             reports[""].add(str(key), f"unknown variable{reports[''].hint(str(key), _KEYS)}")
     hosts = read_hosts(reports["hosts"], raw.get("hosts", {}))
     names, lists = read_names(reports[LISTS], reports[GROUPS], raw.get(LISTS, []), raw.get(GROUPS, []))
@@ -94,7 +101,9 @@ def parse(raw: Mapping[str, Any]) -> Model:
     check_bridges(reports["vpc_networks"], networks)
     check_overlaps(reports["vpc_networks"], networks)
     check_underlay(reports["vpc_networks"], networks, hosts.underlay)
-    instances = read_instances(reports["vpc_instances"], raw.get("vpc_instances", []), hosts, networks, names)
+    reports["vpc_instances"].errors += source.mistakes
+    instances = read_instances(reports["vpc_instances"], raw.get("vpc_instances", []), hosts, networks, names, source)
+    check_guests(reports["vpc_instances"], instances, networks.places)
     check_space(reports["vpc_networks"], networks)
     connections = read_connections(reports[CONNECTIONS], raw.get(CONNECTIONS, []), hosts, networks)
     peerings = read_peerings(reports[PEERINGS], raw.get(PEERINGS, []), networks)
@@ -106,7 +115,8 @@ def parse(raw: Mapping[str, Any]) -> Model:
         reports["groups"].add("groups.routers", "has no host; networks need at least one router")
     errors: list[ModelError] = []
     for section, report in reports.items():
-        errors += report.errors if section == "hosts" else report.ordered()
+        report.errors = [source.told(error) for error in report.errors]
+        errors += report.errors if section == "hosts" else report.ordered(source.name)
     if errors:
         raise ModelErrors(errors)
     return Model(

@@ -14,7 +14,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model import vpn_t
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import Prefix, format_ipv4, parse_ipv4
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import Report, show
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn_choose import Minimums
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn_xml import Element, read_xml
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.xml_document import Element, read_xml
 
 ROOT = "vpn_connection"
 STATIC = "NoBGPVPNConnection"

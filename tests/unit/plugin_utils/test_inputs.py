@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleError
-from ansible_collections.plainlinux.vpc.plugins.action.plan import write
 from ansible_collections.plainlinux.vpc.plugins.module_utils import _plan
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import ModelErrors
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import parse
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn_psk import HIDDEN
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import Plan
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils import _inputs, _plan_dir
+from ansible_collections.plainlinux.vpc.plugins.plugin_utils._planner import write
 from ansible_collections.plainlinux.vpc.tests.unit.module_utils._plan.test_plan import inventory
 from ansible_collections.plainlinux.vpc.tests.unit.module_utils._plan.vpn.models import AWS1
 
@@ -151,6 +151,8 @@ def test_the_identity_follows_every_file_of_the_planner() -> None:
 
 def test_the_folder_is_beside_the_inventory_or_where_it_is_said(tmp_path: Path) -> None:
     assert _plan_dir.folder({"inventory_dir": "/srv/inv"}, str) == "/srv/inv/.vpc-plan"
+    # With `-i host,` Ansible makes a string of what is None.
+    assert _plan_dir.folder({"inventory_dir": "None"}, str) == f"{Path.cwd()}/.vpc-plan"
     assert _plan_dir.folder({"inventory_dir": "/srv/inv", "vpc_plan_dir": tmp_path}, str) == str(tmp_path)
 
 
@@ -187,12 +189,16 @@ def test_file_plans_are_written_and_old_ones_removed(tmp_path: Path) -> None:
     made = Plan(parse(inventory(hosts=hosts, vpc_vpn_connections=[AWS1])), "id1")
     write(made, base)
     assert not old.exists()
-    assert [json.loads(path.read_text())] == [content for _host, _role, content in made.files()]
-    write(Plan(parse(inventory()), "id2"), base)
+    found = {(host, role): content for host, role, content in made.files()}
+    assert ("vpn1", "vpn_gateway") in found
+    for (host, role), content in found.items():
+        assert json.loads(Path(_plan_dir.files_path(base, host, role)).read_text()) == content
+    made = Plan(parse(inventory()), "id2")
+    write(made, base)
     assert not path.exists()
-    assert sorted(item.name for item in path.parent.iterdir()) == sorted(
-        f"{name}.{role}.json" for name, role, _content in Plan(parse(inventory()), "id2").slices()
-    )
+    names = [f"{name}.{role}.json" for name, role, _content in made.slices()]
+    names += [f"{name}.{role}.files.json" for name, role, _content in made.files()]
+    assert sorted(item.name for item in path.parent.iterdir()) == sorted(names)
 
 
 def test_the_summary_is_one_line_an_object(tmp_path: Path) -> None:

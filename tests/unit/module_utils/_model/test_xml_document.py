@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model import vpn_xml
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.vpn_xml import LIMIT, Element, read_xml
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model import xml_document
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.xml_document import LIMIT, Element, read_xml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,9 +26,11 @@ PARAMETER = '<!DOCTYPE a [<!ENTITY % p SYSTEM "http://192.0.2.1/"> %p;]><a/>'
 
 def test_tree() -> None:
     found = read_xml(
-        '<?xml version="1.0" encoding="UTF-8"?><a x="1"> t <b>1</b> <b> 2\n</b><c/><!-- <b>3</b> -->u </a>'
+        '<?xml version="1.0" encoding="UTF-8"?><a x="1"> t <b>1</b> <b> 2\n</b><c y="&lt;"/><!-- <b>3</b> -->u </a>'
     )
-    assert found == Element("a", [Element("b", [], "1"), Element("b", [], "2"), Element("c")], "t  u")
+    children = [Element("b", [], "1"), Element("b", [], "2"), Element("c", attributes={"y": "<"})]
+    assert found == Element("a", children, "t  u", {"x": "1"})
+    assert [found.given(*words) for words in (("c", "y"), ("c", "x"), ("d", "y"))] == ["<", "", ""]
     assert [child.text for child in found.all("b")] == ["1", "2"]
     assert found.all("d") == []
 
@@ -100,7 +102,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:20])
 def test_hostile_documents_are_not_parsed(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vpn_xml, "_Builder", None)  # the parser
+    monkeypatch.setattr(xml_document, "_Builder", None)  # the parser
     with pytest.raises(ValueError, match="has a document type or entities, which are not read"):
         read_xml(text)
 
@@ -108,7 +110,7 @@ def test_hostile_documents_are_not_parsed(text: str, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("text", HOSTILE[:5], ids=lambda text: text[:20])
 def test_the_parser_refuses_them_too(text: str) -> None:
     with pytest.raises(ValueError, match="has a document type or entities, which are not read"):
-        vpn_xml._Builder().read(text)
+        xml_document._Builder().read(text)
 
 
 PIECES = st.lists(

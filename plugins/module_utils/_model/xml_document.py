@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reading a small XML document that comes from outside, as a tree of plain elements.
 
-It carries secrets: no message has a piece of its text, only names of elements and line numbers.
+It may carry secrets: no message has a piece of its text, only names of elements and line numbers.
 """
 
 from __future__ import annotations
@@ -24,15 +24,20 @@ _DECLARATION = re.compile(r"<!\s*(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION|\[(?
 
 @dataclass
 class Element:
-    """An element. text: all text directly in it, without blanks around it. Attributes do not matter here."""
+    """An element. text: all text directly in it, without blanks around it."""
 
     name: str
     children: list[Element] = field(default_factory=list)
     text: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     def all(self, name: str) -> list[Element]:
         """The children with the name."""
         return [child for child in self.children if child.name == name]
+
+    def given(self, child: str, attribute: str) -> str:
+        """The attribute of the first child with the name, "" where there is none."""
+        return next((found.attributes.get(attribute, "") for found in self.all(child)), "")
 
 
 def read_xml(document: object) -> Element:
@@ -81,7 +86,7 @@ class _Builder:
         return self.root
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
-        element = Element(name)
+        element = Element(name, attributes=attributes)
         if self.open:
             self.open[-1].children.append(element)
         else:
