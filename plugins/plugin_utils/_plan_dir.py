@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import merge
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.plan import merge, whole
 
 SUMMARY = "plan.json"
 COMMON = "common.json"
@@ -26,7 +26,14 @@ def folder(task_vars: Mapping[str, Any], template: Callable[[Any], Any]) -> str:
     chosen = task_vars.get("vpc_plan_dir")
     if chosen:
         return os.path.abspath(os.path.expanduser(str(template(chosen))))
-    return os.path.join(str(task_vars.get("inventory_dir") or os.getcwd()), DEFAULT)
+    return os.path.join(inventory_folder(task_vars), DEFAULT)
+
+
+def inventory_folder(task_vars: Mapping[str, Any]) -> str:
+    """Where the inventory lies; the working directory where it is no file."""
+    found = str(task_vars.get("inventory_dir"))
+    # Ansible itself makes a string of what is None.
+    return os.getcwd() if found in ("None", "") else os.path.abspath(found)
 
 
 def slice_path(base: str, host: str, role: str) -> str:
@@ -63,7 +70,7 @@ def summary(base: str) -> dict[str, Any]:
 
 def write(path: str, content: Mapping[str, Any]) -> None:
     """Replace a file as a whole."""
-    _replace(path, [json.dumps(content, separators=(",", ":"))])
+    replace(path, [json.dumps(content, separators=(",", ":"))])
 
 
 def write_summary(base: str, content: Mapping[str, Any]) -> None:
@@ -75,10 +82,11 @@ def write_summary(base: str, content: Mapping[str, Any]) -> None:
             parts.append(f' "{key}": {{\n{lines}\n }}' if lines else f' "{key}": {{}}')
         else:
             parts.append(f' "{key}": {json.dumps(value)}')
-    _replace(os.path.join(base, SUMMARY), ["{\n", ",\n".join(parts), "\n}"])
+    replace(os.path.join(base, SUMMARY), ["{\n", ",\n".join(parts), "\n}"])
 
 
-def _replace(path: str, texts: Iterable[str]) -> None:
+def replace(path: str, texts: Iterable[str]) -> None:
+    """Write a text file, and its folder, such that there is always a whole one."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=".", dir=os.path.dirname(path))
     try:
@@ -94,7 +102,8 @@ def _replace(path: str, texts: Iterable[str]) -> None:
 
 def read_slice(base: str, host: str, role: str) -> dict[str, Any] | None:
     """The whole slice of a role on a host, None where the plan has none."""
-    content = read(slice_path(base, host, role))
+    found = read(slice_path(base, host, role))
+    content = whole(found) if found is not None else None
     if content is not None and content["common"]:
         common = read(os.path.join(base, COMMON))
         return merge(content, common) if common is not None and common["id"] == content["id"] else None

@@ -72,6 +72,12 @@ def main() -> None:
         show("planner", "Planner alone, IPv4 and IPv6: 100 guests a hypervisor and a network", rows)
         rows = [planner.alone(guests, options.rounds, planner.GROUPS) for guests in sizes]
         show("planner with groups", "The same, with guests of many tenants, in two of four groups each", rows)
+        rows = [row for guests in sizes for row in planner.with_lock_file(guests, options.rounds)]
+        show(
+            "planner with a lock file",
+            "The same, with guests that leave addresses and MACs out; all of the action",
+            rows,
+        )
     if "ansible" in wanted:
         rows = [row for guests in sizes for row in planner.in_ansible(guests, options.rounds)]
         show("ansible", "plan.yml: play that does nothing, plan, plan again unchanged", rows)

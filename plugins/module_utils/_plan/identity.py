@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.ifname import OWN_BRIDGE
 
@@ -34,9 +34,9 @@ def bridge_name(network: str) -> str:
     return f"{OWN_BRIDGE}{network}"
 
 
-def bridge_mac(network: str) -> str:
+def bridge_mac(network: str, attempt: int = 0) -> str:
     """A locally administered MAC, the same on every hypervisor: a guest that moves keeps its gateway entry."""
-    return "02:" + _digest("bridge", network)[:5].hex(":")
+    return "02:" + _digest("bridge", f"{network} {attempt}" if attempt else network)[:5].hex(":")
 
 
 def table_name(network: str) -> str:
@@ -44,16 +44,25 @@ def table_name(network: str) -> str:
     return f"vpc-{network}"
 
 
-def table_ids(networks: Iterable[str]) -> dict[str, int]:
-    """Route table id of each network. Equal hashes are told apart in order of name."""
-    ids: dict[str, int] = {}
-    taken: set[int] = set()
+def is_table(number: int) -> bool:
+    """Whether a route table is in our range: others' are never ours to write."""
+    return TABLE_BASE <= number < TABLE_BASE + TABLE_SIZE
+
+
+def table_ids(networks: Iterable[str], given: Mapping[str, int] | None = None) -> dict[str, int]:
+    """Route table id of each network. Equal hashes are told apart in order of name.
+
+    given: ids that networks have already.
+    """
+    ids = dict(given or {})
+    taken = set(ids.values())
     for name in sorted(networks):
-        offset = int.from_bytes(_digest("table", name)[:8], "big") % TABLE_SIZE
-        while TABLE_BASE + offset in taken:
-            offset = (offset + 1) % TABLE_SIZE
-        ids[name] = TABLE_BASE + offset
-        taken.add(ids[name])
+        if name not in ids:
+            offset = int.from_bytes(_digest("table", name)[:8], "big") % TABLE_SIZE
+            while TABLE_BASE + offset in taken:
+                offset = (offset + 1) % TABLE_SIZE
+            ids[name] = TABLE_BASE + offset
+            taken.add(ids[name])
     return ids
 
 
@@ -78,6 +87,11 @@ def mac_of_address(address: int) -> str:
 def mac_of_address6(address: int) -> str:
     """A locally administered MAC for an interface without IPv4."""
     return "02:" + _digest("mac", str(address))[:5].hex(":")
+
+
+def mac_of_guest(instance: str, index: int, attempt: int = 0) -> str:
+    """A locally administered MAC that says nothing of the address, and stays when that changes."""
+    return "02:" + _digest("guest", f"{instance} {index} {attempt}")[:5].hex(":")
 
 
 def preferred_offset(instance: str, index: int, size: int) -> int:

@@ -13,7 +13,8 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address impo
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import Model
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import identity
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.addressing import Port, complete
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.addressing import Port
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.allocation.settle import Settled, settle
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.segments import Segments, of_model
 
 State = dict[str, dict[str, str]]
@@ -39,7 +40,8 @@ class Layout:
     """model: what the user wrote. ports: every guest interface, in order of guest name.
 
     gateway: the router that hypervisors send to, None without one. routed: the networks that are ours to build, which
-    flat ones are not. tables: route table id by routed network. by_hypervisor: the ports of each hypervisor.
+    flat ones are not. tables, bridge_macs: route table id and MAC of the bridge by routed network. by_hypervisor: the
+    ports of each hypervisor.
     """
 
     model: Model
@@ -47,18 +49,21 @@ class Layout:
     gateway: str | None
     routed: dict[str, Network]
     tables: dict[str, int]
+    bridge_macs: dict[str, str]
     by_hypervisor: dict[str, list[Port]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, model: Model) -> Layout:
-        ports = complete(model)
+    def of(cls, model: Model, settled: Settled | None = None) -> Layout:
+        """settled: what was allocated; without, it is allocated as if there were no lock file."""
+        settled = settled or settle(model)
+        ports = settled.ports
         by_hypervisor: dict[str, list[Port]] = {}
         for port in ports:
             by_hypervisor.setdefault(port.hypervisor, []).append(port)
         # The first router carries the traffic; further ones hold the same state, ready to take over its address.
         gateway = next((host.name for host in model.hosts.values() if "router" in host.roles), None)
         routed = {name: network for name, network in model.networks.items() if not network.flat}
-        return cls(model, ports, gateway, routed, identity.table_ids(routed), by_hypervisor)
+        return cls(model, ports, gateway, routed, settled.tables, settled.bridge_macs, by_hypervisor)
 
     def networks(self, host: str) -> list[Network]:
         """Networks with a guest on this hypervisor, in order of name."""
@@ -116,6 +121,10 @@ class Layout:
     def has_ipv6(self) -> bool:
         return any(network.cidr6 is not None for network in self.routed.values())
 
+    def has_ipv4(self) -> bool:
+        """Also while there is no network yet."""
+        return any(network.cidr is not None for network in self.routed.values()) or not self.has_ipv6()
+
 
 def _members(families: dict[int, list[tuple[int, str, str]]]) -> Members:
     for items in families.values():
@@ -151,16 +160,16 @@ def destination(prefix: Prefix) -> str:
     return prefix.text.partition("/")[0] if prefix.size == 1 else prefix.text
 
 
-def forwarding(ipv6: bool) -> dict[str, str]:
+def forwarding(ipv4: bool, ipv6: bool) -> dict[str, str]:
     """Sysctls of every host that forwards. Alternatives: see _kernel/sysctl.py."""
-    state = {
-        "net/ipv4/ip_forward": "1",
+    state = {}
+    if ipv4:
+        state["net/ipv4/ip_forward"] = "1"
         # Packets of guests turn round on one interface; a redirect would teach their senders a way that does not exist.
-        "net/ipv4/conf/all/send_redirects": "0",
-        f"net/ipv4/conf/{UNDERLAY}/send_redirects": "0",
+        state["net/ipv4/conf/all/send_redirects"] = "0"
+        state[f"net/ipv4/conf/{UNDERLAY}/send_redirects"] = "0"
         # Answers from the internet arrive from the router, which need not be where our own default route points.
-        f"net/ipv4/conf/{UNDERLAY}/rp_filter": "2|0",
-    }
+        state[f"net/ipv4/conf/{UNDERLAY}/rp_filter"] = "2|0"
     if ipv6:
         # A forwarding host ignores router advertisements unless told otherwise, and would lose its default route.
         state[f"net/ipv6/conf/{UNDERLAY}/accept_ra"] = "2|0"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.allocation.changes import Change
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.filter import texts
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.reach.expectations import Result
 
@@ -41,6 +42,14 @@ def of_plan(summary: Mapping[str, Any], routes: Mapping[str, int], expectations:
     parts += [_connections(connections)] if connections else []
     parts += [of_expectations(expectations)] if expectations else []
     return "\n\n".join(parts)
+
+
+def of_allocations(changes: Sequence[Change], file: str) -> str:
+    """How the lock file is to be changed, as a part of a text; "" where it has all. file: its path."""
+    if not changes:
+        return ""
+    rows = ((item.what, item.network, item.owner, item.values) for item in changes)
+    return "\n\n" + table(f"Allocations for {file}", ("", "network", "guest", "what"), rows)
 
 
 def _networks(networks: Mapping[str, Any]) -> str:

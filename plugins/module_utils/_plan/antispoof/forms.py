@@ -5,22 +5,34 @@
 
 A form is what template() says of an example, with places for the example's MAC and addresses in each spelling. It is
 used only where it says of other examples what template() does: several times faster, and never something else.
+
+A plan that is written down has forms, and of each guest only what is put into one: a tenth of all the templates.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import cache
 from operator import itemgetter
-from typing import Optional
+from typing import Any, NamedTuple, Optional
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import format_ipv4, format_ipv6
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.guests import Guest, link_local, template
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.iptables import mac_words, words
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.rules import IPTABLES
 
-Form = Callable[[Guest], str]
+
+class Form(NamedTuple):
+    """text: with a `%s` for each of places, which are indexes of a guest's spellings."""
+
+    text: str
+    places: tuple[int, ...]
+
+    def fill(self, spellings: tuple[str, ...]) -> str:
+        text: str = self.text % itemgetter(*self.places)(spellings)
+        return text
+
 
 # Each with an address of either family. In the first, which the form is made from, every word is a different one.
 _EXAMPLES = (
@@ -34,16 +46,52 @@ _LINK_LOCAL = 0xFE80 << 112
 
 def template_of(guest: Guest, backend: str) -> str:
     """The same as template()."""
+    form = _form_of(guest, backend)
+    return template(guest, backend) if form is None else form.fill(_spelt(guest, backend))
+
+
+def pack(guests: Mapping[str, Guest], backend: str) -> tuple[list[Form], dict[str, Any]]:
+    """(forms, what unpack() makes a template of for each guest, by the same names)."""
+    # By identity: there is one object of each, and its text is long.
+    numbers: dict[int, int] = {}
+    forms: list[Form] = []
+    found: dict[str, Any] = {}
+    for name, guest in guests.items():
+        form = _form_of(guest, backend)
+        if form is None:
+            found[name] = template(guest, backend)
+            continue
+        number = numbers.setdefault(id(form), len(forms))
+        if number == len(forms):
+            forms.append(form)
+        found[name] = (number, " ".join(_spelt(guest, backend)))
+    return forms, found
+
+
+def unpack(ports: Mapping[str, Any]) -> dict[str, Any]:
+    """The part `ports` of a slice with the templates of its guests."""
+    forms = [Form(text, tuple(places)) for text, places in ports["forms"]]
+    guests = {
+        name: packed if isinstance(packed, str) else forms[packed[0]].fill(tuple(packed[1].split(" ")))
+        for name, packed in ports["guests"].items()
+    }
+    return {**{key: value for key, value in ports.items() if key != "forms"}, "guests": guests}
+
+
+def _form_of(guest: Guest, backend: str) -> Optional[Form]:
     addresses = guest.addresses
     count = len(addresses)
     if guest.pairs or guest.prefixes or not 1 <= count <= 2:
-        return template(guest, backend)
+        return None
     (first, _first), (last, address) = addresses[0], addresses[-1]
     # Addresses stand in order: one above the link-local ones would change places with the guest's own.
     if (count == 2 and first >= last) or address >= _LINK_LOCAL:
-        return template(guest, backend)
-    form = _form(first, last, guest.roles, guest.logged, guest.open6, backend)
-    return template(guest, backend) if form is None else form(guest)
+        return None
+    return _form(first, last, guest.roles, guest.logged, guest.open6, backend)
+
+
+def _spelt(guest: Guest, backend: str) -> tuple[str, ...]:
+    return _spellings_iptables(guest) if backend == IPTABLES else _spellings(guest)
 
 
 @cache
@@ -58,8 +106,7 @@ def _form(first: int, last: int, roles: frozenset[str], logged: bool, open6: boo
         )
         for example in _EXAMPLES
     ]
-    spellings = _spellings_iptables if backend == IPTABLES else _spellings
-    places = {text: number for number, text in enumerate(spellings(examples[0])) if text}
+    places = {text: number for number, text in enumerate(_spelt(examples[0], backend)) if text}
     found: list[int] = []
 
     def place(match: re.Match[str]) -> str:
@@ -68,13 +115,9 @@ def _form(first: int, last: int, roles: frozenset[str], logged: bool, open6: boo
 
     longest = sorted(places, key=len, reverse=True)
     body = re.sub("|".join(map(re.escape, longest)), place, template(examples[0], backend).replace("%", "%%"))
-    pick = itemgetter(*found)
-
-    def form(guest: Guest) -> str:
-        text: str = body % pick(spellings(guest))
-        return text
-
-    return form if all(form(example) == template(example, backend) for example in examples) else None
+    form = Form(body, tuple(found))
+    right = all(form.fill(_spelt(example, backend)) == template(example, backend) for example in examples)
+    return form if right else None
 
 
 def _spellings(guest: Guest) -> tuple[str, ...]:

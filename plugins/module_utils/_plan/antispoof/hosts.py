@@ -28,8 +28,9 @@ _SETTINGS_FILTERED = f"{_SETTINGS} nf_call_iptables 1 nf_call_ip6tables 1"
 def slice_of(layout: Layout, name: str) -> tuple[State, dict[str, Any]]:
     """(state, ports) of a hypervisor: what depends on no port's name, and what the host makes of ports that it has.
 
-    ports: guests: template by file name. names: file name by port name, for those that the plan knows. bridges: whether
-    ours, uplinks and settings, by name. trusted: ports. chains: with backend iptables, by family.
+    ports: guests, forms: templates by file name, of which forms.unpack() makes texts. names: file name by port name,
+    for those that the plan knows. bridges: whether ours, uplinks and settings, by name. trusted: ports. chains: with
+    backend iptables, by family.
     """
     host = layout.model.hosts[name]
     with_iptables = host.backend == "iptables"
@@ -39,8 +40,10 @@ def slice_of(layout: Layout, name: str) -> tuple[State, dict[str, Any]]:
     rules = policy(layout, name)
     files = {vif: file_name(guest.mac) for vif, guest in found.items()}
     state: State = {"nft": static(rules, files, host.backend)}
+    texts, packed = forms.pack({files[vif]: guest for vif, guest in found.items()}, host.backend)
     ports: dict[str, Any] = {
-        "guests": {files[vif]: forms.template_of(guest, host.backend) for vif, guest in found.items()},
+        "forms": texts,
+        "guests": packed,
         "names": files,
         "bridges": {
             bridge_of(network): {
@@ -106,7 +109,7 @@ def policy(layout: Layout, name: str) -> Policy:
     host = layout.model.hosts[name]
     networks = layout.networks(name)
     protected4 = {address for network in networks for address in (network.gateway, network.bridge_address)}
-    protected6 = {_gateway6(network) for network in networks}
+    protected6 = {address for network in networks for address in (_gateway6(network), network.guests.bridge_address6)}
     if any(network.flat for network in networks):
         protected4.add(parse_ipv4(host.underlay))
         protected6.add(parse_ipv6(host.underlay6) if host.underlay6 is not None else None)
