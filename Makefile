@@ -25,7 +25,7 @@ ROOT := $(if $(filter-out 0,$(shell id -u)),sudo env PYTHONDONTWRITEBYTECODE=1 $
 PLAYBOOK := $(ROOT) ansible-playbook -i "$(INVENTORY)"
 
 # A scenario for each folder. Those that take longest come first: none of them is to run alone at the end.
-LONG := aws_vpn security_groups default ssh_tunnel xen iptables
+LONG := guest_network aws_vpn security_groups default ssh_tunnel shapes xen iptables
 SCENARIOS := $(patsubst molecule/%/molecule.yml,%,$(wildcard $(MOLECULE_GLOB)))
 MOLECULE := $(addprefix molecule-,$(SCENARIOS))
 MOLECULE_LONG := $(filter $(addprefix molecule-,$(LONG)),$(MOLECULE))
@@ -33,7 +33,7 @@ MOLECULE_LONG := $(filter $(addprefix molecule-,$(LONG)),$(MOLECULE))
 LINT := ruff-check ruff-format mypy yamllint ansible-lint changelog-lint docs-lint
 
 .PHONY: help lab lab-down test lint $(LINT) unit attacks sanity molecule $(MOLECULE) molecule-destroy bench docs test-vm clean
-.PHONY: setup setup-dev packages-lab packages-test packages-unit packages-attacks
+.PHONY: setup setup-dev packages-lab packages-test packages-unit packages-clients packages-attacks
 
 help:
 	@echo 'make lab        build the twin of INVENTORY (default inventories/example) here, converge and verify it'
@@ -59,7 +59,7 @@ lab-down: setup
 # --- tests
 
 # Labs that run at the same time share what the first `ip netns add` makes; it must not be one of them that removes it.
-test: setup-dev packages-lab packages-test packages-unit packages-attacks
+test: setup-dev packages-lab packages-test packages-unit packages-clients packages-attacks
 	@$(ROOT) sh -ec 'ip netns add vpc-test; ip netns delete vpc-test'
 	@python tests/run_steps.py $(LINT) sanity unit $(MOLECULE_LONG) attacks $(filter-out $(MOLECULE_LONG),$(MOLECULE))
 
@@ -86,7 +86,7 @@ changelog-lint: setup-dev
 docs-lint: setup-dev
 	@antsibull-docs lint-collection-docs --plugin-docs .
 
-unit: setup-dev packages-lab packages-unit
+unit: setup-dev packages-lab packages-unit packages-clients
 	@$(ROOT) python -m pytest
 
 # Raw frames through bridges in network namespaces. tests/attacks/__main__.py does the same to a running lab.
@@ -96,10 +96,10 @@ attacks: setup-dev packages-lab packages-attacks
 sanity: setup-dev packages-test
 	@python tests/run_sanity.py
 
-molecule: setup-dev packages-lab
+molecule: setup-dev packages-lab packages-clients
 	@$(ROOT) molecule test --all
 
-$(MOLECULE): molecule-%: setup-dev packages-lab
+$(MOLECULE): molecule-%: setup-dev packages-lab packages-clients
 	@$(ROOT) molecule test --scenario-name $*
 
 # Takes a while even where there is nothing.
@@ -156,6 +156,10 @@ packages-test:
 
 packages-unit:
 	@.ci/packages unit
+
+# Guests' own: of DHCP and router advertisements.
+packages-clients:
+	@.ci/packages clients
 
 packages-attacks:
 	@.ci/packages attacks

@@ -13,6 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import tables
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.reach import expectations
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import GUEST_NETWORK
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils import _plan_dir
 
 
@@ -57,8 +58,14 @@ class ActionModule(ActionBase):
     @staticmethod
     def _kernels(base: str, summary: dict[str, Any], hosts: list[str]) -> list[dict[str, Any]]:
         rows = []
+        served = any(network["guests_get"]["dhcp"] for network in summary.get("networks", {}).values())
         for host in hosts:
-            for role in summary["hosts"].get(host, {}).get("roles", []):
+            roles = summary["hosts"].get(host, {}).get("roles", [])
+            # It has no slice of its own, and where no network is served, only what is left of one is worth a line.
+            left = _plan_dir.read(_plan_dir.result_path(base, f"{host}.{GUEST_NETWORK}")) or {}
+            if (served and "hypervisor" in roles) or left.get("failed") or left.get("changed"):
+                roles = [*roles, GUEST_NETWORK]
+            for role in roles:
                 found = _plan_dir.read(_plan_dir.result_path(base, f"{host}.{role}"))
                 row: dict[str, Any] = {"host": host, "role": role, "state": "as planned", "objects": []}
                 if found is None:

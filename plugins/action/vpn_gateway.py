@@ -5,23 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model import fileset
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import ModelErrors
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import VPN_GATEWAY
-from ansible_collections.plainlinux.vpc.plugins.plugin_utils import (
-    _fileset,
-    _lab_guard,
-    _plan_dir,
-    _psks,
-    _vpn_files,
-)
+from ansible_collections.plainlinux.vpc.plugins.plugin_utils import _plan_dir, _planned_files, _psks, _vpn_files
+from ansible_collections.plainlinux.vpc.plugins.plugin_utils._planned_files import ABSENT, PLANNED, PRESENT, STATES
 
-PLANNED, PRESENT, ABSENT = STATES = ("planned", "present", "absent")
 LEGACY = {
     "racoon": "/etc/racoon",
     "policies": "/etc/ipsec-tools.conf",
@@ -32,13 +21,11 @@ LEGACY = {
     "unit_zebra": "zebra.service",
     "unit_bgpd": "bgpd.service",
 }
-_KEPT = ("files", "validate", "apply")
+ROLE = VPN_GATEWAY.name
 
 
-class ActionModule(ActionBase):
+class ActionModule(_planned_files.PlannedFiles):
     """The keys leave the controller in the module's packed argument only."""
-
-    TRANSFERS_FILES = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -46,7 +33,9 @@ class ActionModule(ActionBase):
         arguments = self._arguments()
         host = str(task_vars["inventory_hostname"])
         base = _plan_dir.folder(task_vars, self._templar.template)
-        plan = None if arguments["state"] == ABSENT else _plan(base, host, arguments["plan_id"])
+        plan = None
+        if arguments["state"] != ABSENT:
+            plan = _planned_files.read(base, host, ROLE, arguments["plan_id"])
         wanted: dict[str, Any] = {"files": [], "validate": [], "apply": [], "units": []}
         if plan is not None:
             psks = _psks.keys(task_vars, self._templar.template, plan["tunnels"])
@@ -61,12 +50,10 @@ class ActionModule(ActionBase):
         if arguments["state"] == PLANNED:
             return {**result, "changed": False}
         wanted["apply"] += _vpn_files.farewell(plan, arguments["legacy"])
-        try:
-            result.update(self._written(wanted, host, task_vars))
-        except ModelErrors as error:
-            result.update(_fileset.refused(error))
+        result.update(self._written(ROLE, wanted, task_vars))
         if self._task.check_mode:
-            _note(_plan_dir.result_path(base, f"{host}.{VPN_GATEWAY.name}"), result, arguments["differences"])
+            path = _plan_dir.result_path(base, f"{host}.{ROLE}")
+            _planned_files.note(path, _planned_files.of_host_state(path), result, arguments["differences"])
         return result
 
     def _arguments(self) -> dict[str, Any]:
@@ -83,38 +70,3 @@ class ActionModule(ActionBase):
             required_if=[("state", PRESENT, ("hostname",))],
         )[1]
         return arguments
-
-    def _written(self, wanted: Mapping[str, Any], host: str, task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Run the module render; without files, to take away those that the host has of earlier plans."""
-        state = PRESENT if wanted["files"] else ABSENT
-        kept = {key: wanted[key] for key in _KEPT if wanted[key]}
-        found = fileset.parse({"role": VPN_GATEWAY.name, "state": state, **kept})
-        lab_host = _lab_guard.lab_host(task_vars, self._templar.template, self._connection, host)
-        arguments = _fileset.arguments(found, state, lab_host)
-        done = self._execute_module(_fileset.MODULE, module_args=arguments, task_vars=task_vars)
-        return _fileset.told(done, arguments)
-
-
-def _plan(base: str, host: str, plan_id: str | None) -> dict[str, Any]:
-    found = _plan_dir.read(_plan_dir.files_path(base, host, VPN_GATEWAY.name))
-    if found is None:
-        raise AnsibleActionFail(
-            f"the plan in {base} has no files of a VPN gateway for host {host}: is it in the group vpn_gateways,"
-            " and did plainlinux.vpc.plan run?"
-        )
-    if plan_id is not None and found["id"] != plan_id:
-        raise AnsibleActionFail(f"the plan in {base} is {found['id']}, not {plan_id}: did another run plan?")
-    return found
-
-
-def _note(path: str, result: Mapping[str, Any], differences: list[str]) -> None:
-    """Add what differs to what host_state has found, for the table at the end of verify."""
-    found = _plan_dir.read(path) or {"failed": False, "msg": None, "changed": False, "plan": [], "objects": []}
-    objects = list(found.get("objects") or [])
-    for paths in (result.get("files") or {}).values():
-        objects += [f"file {path}" for path in paths]
-    objects += differences
-    if result.get("failed"):
-        found.update(failed=True, msg="; ".join(filter(None, (found.get("msg"), str(result.get("msg", ""))))))
-    changed = bool(found["changed"] or result.get("changed") or differences)
-    _plan_dir.write(path, {**found, "changed": changed, "objects": objects})

@@ -16,7 +16,7 @@ import yaml
 TOP = Path(__file__).resolve().parents[2]
 MODULES = sorted(path for path in (TOP / "plugins" / "modules").glob("*.py") if not path.name.startswith("_"))
 ROLES = sorted(path for path in (TOP / "roles").glob("*") if path.is_dir())
-HOST_ROLES = [role for role in ROLES if role.name in ("hypervisor", "router")]
+HOST_ROLES = [role for role in ROLES if role.name in ("guest_network", "hypervisor", "router")]
 
 
 def load(path: Path) -> Any:

@@ -12,41 +12,19 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab import netns
-from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.paths import Paths
-from ansible_collections.plainlinux.vpc.plugins.plugin_utils._lab.system import ENVIRONMENT, recall
+from lab_place import Lab, fail, say, wait
+
+__all__ = ["Place", "arguments", "fail", "group", "instance", "say", "wait"]
 
 HERE = Path(__file__).resolve().parent.parent
 TABLE = "plainlinux_security_groups"
-
-
-def say(text: str) -> None:
-    """A line for people."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def fail(text: str) -> NoReturn:
-    """End the program: what was to be proved is not true."""
-    say(f"FAILED: {text}")
-    sys.exit(1)
-
-
-def wait(what: str, seconds: float, is_so: Callable[[], bool]) -> None:
-    """Wait until something is so; fail where it takes too long."""
-    end = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > end:
-            fail(f"in {seconds:.0f} s it did not happen: {what}")
-        time.sleep(0.05)
 
 
 def arguments(text: str) -> argparse.Namespace:
@@ -58,11 +36,11 @@ def arguments(text: str) -> argparse.Namespace:
     return found.parse_args()
 
 
-class Place:
+class Place(Lab):
     """The lab, and the model of the inventory, which a test may change."""
 
     def __init__(self, given: argparse.Namespace) -> None:
-        self.lab = str(given.lab)
+        super().__init__(str(given.lab))
         self.plan: Path = given.plan
         self.backend = str(given.backend)
         text = (HERE / "inventory" / "group_vars" / "all.yml").read_text(encoding="utf-8")
@@ -123,29 +101,6 @@ class Place:
     def socket(self, name: str, *kind: int) -> socket.socket:
         """A socket in a namespace, given without the lab's name."""
         return netns.inside(f"{self.lab}-{name}", lambda: socket.socket(*kind))
-
-    def inside(self, name: str, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of this machine in a namespace."""
-        return subprocess.run(
-            ["ip", "netns", "exec", f"{self.lab}-{name}", *command],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-
-    def on(self, host: str, *command: str) -> str:
-        """What a command prints on a host, as root there."""
-        pid = recall(Paths(self.lab).pid(host))
-        if pid is None:
-            fail(f"{host} does not run")
-        environment = [f"{key}={value}" for key, value in ENVIRONMENT.items()]
-        entered = ["nsenter", "--target", str(pid), "--all", "--", "/usr/bin/env", "-i", *environment]
-        done = subprocess.run([*entered, *command], capture_output=True, text=True, check=False, errors="replace")
-        if done.returncode:
-            fail(f"{' '.join(command)} on {host}: {done.stdout}{done.stderr}")
-        return done.stdout
 
     def rules(self, host: str) -> list[str]:
         """All that a host's filter consists of, a line each, without counters."""

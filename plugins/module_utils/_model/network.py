@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.plainlinux.vpc.plugins.module_utils._model import fields, ifname
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model import fields, guest_settings, ifname
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.acl import Acl, read_acl
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import (
     Prefix,
@@ -23,11 +23,13 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address impo
     special,
 )
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import Report, show
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.guest_settings import GuestSettings
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.public import HELPERS
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.rule_read import Names
 
 SECTION = "vpc_networks"
 SWITCHING = ("isolated", "bridged")
+MAC_SCHEMES = ("address", "random")
 
 _KEYS = frozenset(
     (
@@ -45,6 +47,8 @@ _KEYS = frozenset(
         "log_drops",
         "acl",
         "nat_helpers",
+        "mac_scheme",
+        *guest_settings.KEYS,
     ),
 )
 _REQUIRED = frozenset(("name",))
@@ -64,7 +68,8 @@ class Network:
     gateway, bridge_address: addresses in cidr, None without cidr. local_switching: "isolated" or "bridged". log_drops:
     whether what the guard drops is logged. Flat networks only: bridge, its ports to the outside (uplinks) and the IPv6
     gateway; these have no bridge_address, and local_switching says nothing. acl: its network ACL. nat_helpers: of
-    public.HELPERS, for what its guests ask of the internet.
+    public.HELPERS, for what its guests ask of the internet. guests: what they are told.
+    mac_scheme: of MAC_SCHEMES, what MACs that are left out follow from: the address, or else the guest's name.
     """
 
     path: str = field(compare=False)
@@ -82,6 +87,8 @@ class Network:
     log_drops: bool = False
     acl: Acl | None = None
     nat_helpers: tuple[str, ...] = ()
+    guests: GuestSettings = field(default_factory=GuestSettings)
+    mac_scheme: str = MAC_SCHEMES[0]
 
     @property
     def flat(self) -> bool:
@@ -100,6 +107,7 @@ class Place:
         "bridge",
         "cidr",
         "flat",
+        "guests",
         "high",
         "high6",
         "interfaces",
@@ -126,6 +134,7 @@ class Place:
         self.uplinks: tuple[str, ...] = ()
         self.interfaces = 0
         self.without = {4: 0, 6: 0}
+        self.guests = GuestSettings()
 
     def refusal(self, family: int, address: int) -> str:
         """Why a guest cannot have an address that is not between low and high, or reserved."""
@@ -227,6 +236,9 @@ def _network(report: Report, place: Place, item: Mapping[str, Any], names: Names
     if place.flat and "acl" in item:
         report.add(f"{path}.acl", "cannot be combined with bridge: the way in and out is outside")
     helpers = _helpers(report, path, item, nat) if "nat_helpers" in item else ()
+    if helpers and "cidr" not in item:
+        report.add(f"{path}.nat_helpers", "needs cidr: they are for IPv4")
+    guests = place.guests = guest_settings.read_guest_settings(report, place, item, bridge_address)
     return Network(
         path,
         place.name,
@@ -243,6 +255,8 @@ def _network(report: Report, place: Place, item: Mapping[str, Any], names: Names
         log_drops,
         acl,
         helpers,
+        guests,
+        fields.choice(report, path, item, "mac_scheme", MAC_SCHEMES),
     )
 
 

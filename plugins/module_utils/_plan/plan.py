@@ -19,11 +19,21 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import hypervisor, identity, router
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.addressing import usable
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.allocation.settle import Settled
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof import hosts as antispoof
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.forms import unpack
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.filter import summary as filter_summary
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.groups import hosts as security_groups
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.guest_network.files import GuestNetworks
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.guest_network.summary import guests_get
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.layout import Layout, State, bridge_of
-from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ANTISPOOF, SECURITY_GROUPS, VPN_GATEWAY
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import (
+    ANTISPOOF,
+    GUEST_NETWORK,
+    HYPERVISOR,
+    SECURITY_GROUPS,
+    VPN_GATEWAY,
+)
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.vpn import gateway
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.vpn import summary as vpn_summary
 
@@ -33,6 +43,11 @@ SLICES: dict[str, Callable[[Layout, str], State]] = {
     "router": router.slice_of,
     VPN_GATEWAY.name: gateway.slice_of,
 }
+
+
+def whole(content: dict[str, Any]) -> dict[str, Any]:
+    """A slice with the texts that it was written without, but not the common part."""
+    return {**content, "ports": unpack(content["ports"])} if "ports" in content else content
 
 
 def merge(content: dict[str, Any], common: dict[str, Any]) -> dict[str, Any]:
@@ -46,23 +61,29 @@ def merge(content: dict[str, Any], common: dict[str, Any]) -> dict[str, Any]:
 class Plan:
     """The plan of one model. Everything is computed from the model only: the same model gives the same bytes."""
 
-    def __init__(self, model: Model, plan_id: str) -> None:
+    def __init__(self, model: Model, plan_id: str, settled: Settled | None = None) -> None:
+        """settled: what was allocated; without, it is allocated as if there were no lock file."""
         self.id = plan_id
         self.model = model
-        self.layout = Layout.of(model)
+        self.layout = Layout.of(model, settled)
 
     def slices(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """(host, role, slice) of every host, one at a time: a large fleet's slices need not be in memory together.
 
         A slice with "common" lacks what common() has: it is the same for all, and grows with hosts times networks.
+        The guests of a guard are packed: whole() makes texts of them.
         """
         for host in self.model.hosts.values():
             for role in host.roles:
                 yield host.name, role, self._slice(host.name, role)
 
     def files(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """(host, role, file plan) of every host whose programs have files; see vpn/gateway.py."""
+        """(host, role, file plan) of every host whose programs have files; see vpn/gateway.py and guest_network/."""
+        guest_networks = GuestNetworks(self.layout)
         for host in self.model.hosts.values():
+            if HYPERVISOR.name in host.roles:
+                content = {"format": FORMAT, "id": self.id, **guest_networks.files_of(host.name)}
+                yield host.name, GUEST_NETWORK, content
             if VPN_GATEWAY.name in host.roles:
                 content = {"format": FORMAT, "id": self.id, **gateway.files_of(self.model, host.name)}
                 yield host.name, VPN_GATEWAY.name, content
@@ -72,7 +93,7 @@ class Plan:
 
     def slice(self, name: str, role: str) -> dict[str, Any]:
         """The whole slice of one role on one host."""
-        content = self._slice(name, role)
+        content = whole(self._slice(name, role))
         return merge(content, self.common()) if content["common"] else content
 
     def _slice(self, name: str, role: str) -> dict[str, Any]:
@@ -170,12 +191,13 @@ class Plan:
             "bridge": bridge_of(network),
             "uplinks": list(network.uplinks),
             "bridge_address": format_ipv4(network.bridge_address) if network.bridge_address is not None else None,
-            "bridge_mac": identity.bridge_mac(network.name) if not network.flat else None,
+            "bridge_mac": self.layout.bridge_macs.get(network.name),
             "table": self.layout.tables.get(network.name),
             "nat": network.nat,
             "local_switching": network.local_switching if not network.flat else None,
             "log_drops": network.log_drops,
             "guests": guests,
+            "guests_get": guests_get(network),
             "free": usable(self.model, network) - guests + without if network.cidr is not None else None,
             **filter_summary.of_network(network),
         }

@@ -38,5 +38,7 @@ ROUTER = Scope("router", 174)
 ANTISPOOF = Scope("antispoof")
 VPN_GATEWAY = Scope("vpn_gateway", 176)
 SECURITY_GROUPS = Scope("security_groups", word="sg")
+# A role with files only.
+GUEST_NETWORK = "guest_network"
 # In the order in which a booting host gets them: guard and groups stand before there is a bridge.
 SCOPES = {scope.name: scope for scope in (ANTISPOOF, SECURITY_GROUPS, HYPERVISOR, ROUTER, VPN_GATEWAY)}

@@ -181,6 +181,8 @@ def concerned(layout: Layout, name: str) -> bool:
 
 def netfiltered(layout: Layout, name: str) -> frozenset[str]:
     """Bridges of a hypervisor that must hand their packets to br_netfilter, so that groups see them."""
+    if not layout.model.groups:
+        return frozenset()
     filtered = {port.network for port in layout.by_hypervisor.get(name, []) if _groups(layout, port)}
     return frozenset(
         bridge_of(network) for network in layout.networks(name) if _bridged(network, network.name in filtered)
@@ -254,7 +256,8 @@ def _parts(
     for prefix in found:
         cidr = network.cidr if prefix.family == 4 else network.cidr6
         (inner if cidr is not None and cidr.overlaps(prefix) and cidr.length <= prefix.length else outer).append(prefix)
-    taken = [(4, network.gateway), (4, network.bridge_address), (6, network.gateway6)]
+    taken = [(4, network.gateway), (4, network.bridge_address)]
+    taken += [(6, network.gateway6), (6, network.guests.bridge_address6)]
     for port in layout.ports:
         if port.network == network.name:
             taken += [(4, port.address), (6, port.address6)]

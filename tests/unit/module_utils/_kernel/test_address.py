@@ -52,6 +52,18 @@ def test_parse() -> None:
     assert ADDRESS.parse(context(), texts(SHOWN)) == {}
 
 
+def test_parse_without_the_route_to_the_prefix() -> None:
+    """Only where it was asked for, now or then: others set the flag for reasons of their own."""
+    key = "br-a 2001:db8:10::2/64"
+    shown = texts("2: br-a    inet6 2001:db8:10::2/64 scope 0 nodad noprefixroute \\       valid_lft forever\n")
+    assert ADDRESS.parse(context({key: "present"}), shown) == {key: "present"}
+    assert ADDRESS.parse(context({key: "noprefixroute"}), shown) == {key: "noprefixroute"}
+    assert ADDRESS.parse(context({}, {key: "noprefixroute"}), shown) == {key: "noprefixroute"}
+    assert ADDRESS.parse(context({key: "noprefixroute"}), texts(shown[0].stdout.replace("noprefixroute", ""))) == {
+        key: "present"
+    }
+
+
 def test_parse_refuses_other_texts() -> None:
     with pytest.raises(KernelError, match="cannot read"):
         ADDRESS.parse(context(DESIRED), texts("RTNETLINK answers: no\n"))
@@ -74,6 +86,36 @@ def test_round(host: Netns, tmp_path: Path) -> None:
     host.sh("ip addr del 10.10.10.1/32 dev lo; ip addr del fe80::1/64 dev br-a")
     host.apply(ADDRESS.put(wanted, delta.between({}, DESIRED)))  # written over what is there
     assert host.read(ADDRESS, wanted) == DESIRED
+
+
+def test_without_the_route_to_the_prefix(host: Netns, tmp_path: Path) -> None:
+    """The address answers, and its prefix stays where the routes say; also undone, and at boot."""
+    key = "br-a 2001:db8:10::2/64"
+    wanted = context({key: "noprefixroute"})
+
+    def routes() -> list[str]:
+        return [line for line in host.lines("ip -6 route show table all") if line.startswith("2001:db8:10::/64")]
+
+    host.sh("ip addr add 2001:db8:10::2/64 dev br-a nodad")
+    assert routes()
+    assert host.read(ADDRESS, wanted) == {key: "present"}
+    host.converge(ADDRESS, wanted)
+    assert host.read(ADDRESS, wanted) == {key: "noprefixroute"}
+    assert not routes()
+    assert host.sh("ip -6 route get 2001:db8:10::2").startswith("local 2001:db8:10::2")
+    assert not host.converge(ADDRESS, wanted)
+
+    gone = context({}, wanted.desired)
+    delta = host.converge(ADDRESS, gone)
+    assert host.read(ADDRESS, gone) == {}
+    host.apply(ADDRESS.put(gone, delta.inverse()))
+    assert host.read(ADDRESS, wanted) == {key: "noprefixroute"}
+    assert not routes()
+
+    host.sh("ip addr del 2001:db8:10::2/64 dev br-a")
+    assert host.boot(ADDRESS, wanted, tmp_path) == Output(0, "")
+    assert host.read(ADDRESS, wanted) == {key: "noprefixroute"}
+    assert not routes()
 
 
 def test_link_gone(host: Netns) -> None:

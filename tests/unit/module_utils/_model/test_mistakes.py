@@ -13,7 +13,14 @@ import yaml
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import ModelError, ModelErrors
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import parse
 
-THEMES = ("mistakes", "security_group_mistakes", "peering_mistakes", "public_mistakes", "expectation_mistakes")
+THEMES = (
+    "mistakes",
+    "security_group_mistakes",
+    "peering_mistakes",
+    "public_mistakes",
+    "expectation_mistakes",
+    "guest_mistakes",
+)
 TABLES = {
     theme: yaml.safe_load(Path(__file__).with_name(f"{theme}.yml").read_text(encoding="utf-8")) for theme in THEMES
 }

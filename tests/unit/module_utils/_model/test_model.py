@@ -19,6 +19,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address impo
     parse_prefix,
 )
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.errors import ModelError, ModelErrors
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.guest_settings import GuestSettings
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.host import Host
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.instance import Instance, Interface
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.model import Model, parse
@@ -157,6 +158,7 @@ def test_everything_written() -> None:
                 "xenbr0",
                 ("peth0", "peth1.7"),
                 parse_ipv6("2001:db8:56::1"),
+                guests=GuestSettings(domain="lan.internal", search=("lan.internal",)),
             ),
             "net1": Network(
                 "vpc_networks[1]",
@@ -168,6 +170,7 @@ def test_everything_written() -> None:
                 parse_ipv4("10.10.10.2"),
                 False,
                 "isolated",
+                guests=GuestSettings(domain="net1.internal", search=("net1.internal",)),
             ),
             "net2": Network(
                 "vpc_networks[0]",
@@ -179,6 +182,7 @@ def test_everything_written() -> None:
                 parse_ipv4("10.10.20.253"),
                 True,
                 "bridged",
+                guests=GuestSettings(domain="net2.internal", search=("net2.internal",)),
             ),
             "net6": Network(
                 "vpc_networks[2]",
@@ -191,6 +195,7 @@ def test_everything_written() -> None:
                 False,
                 "isolated",
                 log_drops=True,
+                guests=GuestSettings(domain="net6.internal", search=("net6.internal",)),
             ),
         },
         {
