@@ -262,7 +262,7 @@ def test_modules_and_programs(variables: dict[str, str], modules: list[str]) -> 
     made = plan(legacy(), vpn1=host(105, "vpn_gateways", **variables))
     assert sorted(state(made, "vpn1")["module"]) == modules
     assert ("xfrm" in state(made, "vpn1")) is ("xfrm_interface" in modules)
-    ((name, role, content),) = made.files()
+    ((name, role, content),) = (item for item in made.files() if item[1] == "vpn_gateway")
     known = made.summary()["hosts"]["vpn1"]["vpn"]
     assert (name, role, content["id"], content["host"]) == ("vpn1", "vpn_gateway", "id", "vpn1")
     assert known == {"provider": content["provider"], "ipsec_backend": content["ipsec"]}
