@@ -23,6 +23,7 @@ from ansible_collections.plainlinux.vpc.plugins.plugin_utils import _inputs, _lo
 
 # How often another run may write the lock file while this one plans.
 ATTEMPTS = 3
+_LAB_RUN, _CHECK_MODE = "a lab run", "check mode"
 
 
 class ActionModule(ActionBase):
@@ -47,7 +48,7 @@ class ActionModule(ActionBase):
         base = _plan_dir.folder(task_vars, template)
         # A rehearsal leaves nothing beside the inventory.
         lab = boolean(template(task_vars.get("lab", False)), strict=False)
-        self._rehearsal = "a lab run" if lab else "check mode" if self._task.check_mode else ""
+        self._rehearsal = _LAB_RUN if lab else _CHECK_MODE if self._task.check_mode else ""
         for _attempt in range(ATTEMPTS):
             done = self._once(result, arguments, raw, base, _lock_file.path(task_vars, template))
             if done is not None:
@@ -95,8 +96,8 @@ class ActionModule(ActionBase):
             return {**result, "msg": nothing if plan.after is None else f"{file} has all that is allocated"}
         what = changes.counted(plan.changes)
         if self._rehearsal:
-            # Only a run without check mode and lab would change anything.
-            result["changed"] = self._task.check_mode
+            # A lab run without check mode would not write it either.
+            result["changed"] = self._rehearsal == _CHECK_MODE
             return {**result, "msg": f"{self._rehearsal} does not write {file}: {what}"}
         if not _lock_file.replace(file, plan.before, plan.after or ""):
             return None

@@ -140,12 +140,16 @@ def test_what_is_written_is_what_was_planned_before(site: Site) -> None:
     assert site.plan()["id"] == before
 
 
-@pytest.mark.parametrize("words, extra", [(("--check",), {}), ((), {"lab": True})])
+@pytest.mark.parametrize(
+    "words, extra, changed", [(("--check",), {}, 1), ((), {"lab": True}, 0), (("--check",), {"lab": True}, 0)]
+)
 def test_a_rehearsal_reads_the_file_and_does_not_write_it(
-    site: Site, words: tuple[str, ...], extra: dict[str, Any]
+    site: Site, words: tuple[str, ...], extra: dict[str, Any], changed: int
 ) -> None:
     status, said = site.play("lock", *words, **extra)
     assert status == 0, said
+    # What the same run would change without check mode: in a lab, nothing.
+    assert f"changed={changed} " in said
     assert f"does not write {site.file}: 4 new" in said
     assert not site.file.exists()
     site.play("lock")
