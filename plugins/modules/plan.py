@@ -14,9 +14,9 @@ description:
     has the path into the inventory, the value and what is allowed.
   - Runs on the controller, opens no connection and needs no facts. The whole inventory is planned, whatever
     C(--limit) says.
-  - Writes C(plan.json), a slice for each role on each host and the files of each VPN gateway's programs to the folder
-    C(vpc_plan_dir), by default C(.vpc-plan) beside the inventory. The same inventory gives the same bytes; if nothing
-    changed, nothing is computed again.
+  - Writes C(plan.json), and for each host one file with the slices of its roles and the files of its programs, to the
+    folder C(vpc_plan_dir), by default C(.vpc-plan) beside the inventory. The same inventory gives the same bytes; if
+    nothing changed, nothing is computed again.
   - What the inventory leaves out, which is addresses and MACs of guests, route tables and MACs of bridges, is allocated
     once. The file C(vpc_lock_file), by default C(vpc-lock.txt) beside the inventory, keeps it; a relative path is
     looked for there, too. It is read always, is a part of what decides the plan, and is meant to be committed with the

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 plainlinux.vpc authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The folder on the controller in which a plan lies: one summary, and a slice for each role on each host."""
+"""The folder on the controller in which a plan lies: one summary, and a file for each host."""
 
 from __future__ import annotations
 
@@ -36,13 +36,9 @@ def inventory_folder(task_vars: Mapping[str, Any]) -> str:
     return os.getcwd() if found in ("None", "") else os.path.abspath(found)
 
 
-def slice_path(base: str, host: str, role: str) -> str:
-    return os.path.join(base, "hosts", f"{host}.{role}.json")
-
-
-def files_path(base: str, host: str, role: str) -> str:
-    """The file plan of a role on a host."""
-    return os.path.join(base, "hosts", f"{host}.{role}.files.json")
+def host_path(base: str, host: str) -> str:
+    """What a host gets, of all its roles: a file for each of them would cost more than what is in it."""
+    return os.path.join(base, "hosts", f"{host}.json")
 
 
 def result_path(base: str, name: str) -> str:
@@ -102,12 +98,18 @@ def replace(path: str, texts: Iterable[str]) -> None:
 
 def read_slice(base: str, host: str, role: str) -> dict[str, Any] | None:
     """The whole slice of a role on a host, None where the plan has none."""
-    found = read(slice_path(base, host, role))
+    found = (read(host_path(base, host)) or {"slices": {}})["slices"].get(role)
     content = whole(found) if found is not None else None
     if content is not None and content["common"]:
         common = read(os.path.join(base, COMMON))
         return merge(content, common) if common is not None and common["id"] == content["id"] else None
     return content
+
+
+def read_files(base: str, host: str, role: str) -> dict[str, Any] | None:
+    """The file plan of a role on a host, None where the plan has none."""
+    found: dict[str, Any] | None = (read(host_path(base, host)) or {"files": {}})["files"].get(role)
+    return found
 
 
 def pack(content: Mapping[str, Any]) -> str:

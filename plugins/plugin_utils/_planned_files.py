@@ -22,7 +22,7 @@ _NOTHING: dict[str, Any] = {"failed": False, "msg": None, "changed": False, "pla
 
 def read(base: str, host: str, role: str, plan_id: str | None) -> dict[str, Any]:
     """The file plan of a role on a host. Where it is missing, or of another plan than plan_id, the task fails."""
-    found = _plan_dir.read(_plan_dir.files_path(base, host, role))
+    found = _plan_dir.read_files(base, host, role)
     if found is None:
         group = "vpn_gateways" if role == "vpn_gateway" else "hypervisors"
         raise AnsibleActionFail(

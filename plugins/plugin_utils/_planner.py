@@ -90,12 +90,8 @@ def write(plan: Plan, base: str) -> dict[str, Any]:
     wanted = set()
     try:
         _plan_dir.write(os.path.join(base, _plan_dir.COMMON), plan.common())
-        for host, role, content in plan.slices():
-            path = _plan_dir.slice_path(base, host, role)
-            _plan_dir.write(path, content)
-            wanted.add(os.path.basename(path))
-        for host, role, content in plan.files():
-            path = _plan_dir.files_path(base, host, role)
+        for host, content in plan.hosts():
+            path = _plan_dir.host_path(base, host)
             _plan_dir.write(path, content)
             wanted.add(os.path.basename(path))
         folder = os.path.join(base, "hosts")

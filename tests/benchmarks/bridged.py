@@ -13,7 +13,7 @@ from typing import Any
 import fleet
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine import process
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.transaction import Options, Result, Transaction
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import Command, Output
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import RUNTIME, Command, Output
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.vif import HELPER
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ANTISPOOF
 
@@ -53,7 +53,6 @@ class World:
         self.name = name
         self.count = count
         self.root = str(folder / name)
-        self.runtime = f"{self.root}/run/plainlinux-vpc"
         self._addresses = {
             "guest": str(fleet.FLAT + count),
             "neighbour": str(fleet.FLAT + count - 1),
@@ -102,9 +101,7 @@ class World:
 
     def apply(self, content: dict[str, Any], check: bool = False) -> Result:
         """Run the engine on the host, with the slice of role antispoof."""
-        options = Options(
-            check=check, removal_limit=None, root=self.root, lock=f"{self.root}.lock", runtime=self.runtime
-        )
+        options = Options(check=check, removal_limit=None, root=self.root, lock=f"{self.root}.lock")
         return Transaction(ANTISPOOF, content, options, self._engine).apply()
 
     def _engine(self, command: Command) -> Output:
@@ -115,7 +112,7 @@ class World:
         """The command that calls the helper on the host."""
         return (
             *("ip", "netns", "exec", self.namespace("host")),
-            *("env", f"PLAINLINUX_VPC_RUN={self.runtime}", f"{self.root}{HELPER}", *words),
+            *("env", f"PLAINLINUX_VPC_RUN={self.root}{RUNTIME}", f"{self.root}{HELPER}", *words),
         )
 
 

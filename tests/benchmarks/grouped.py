@@ -201,13 +201,7 @@ class World:
 
     def apply(self, scope: Scope, content: dict[str, Any], check: bool = False) -> Result:
         """Run the engine on the host."""
-        options = Options(
-            check=check,
-            removal_limit=None,
-            root=self.root,
-            lock=f"{self.root}.lock",
-            runtime=f"{self.root}/run/plainlinux-vpc",
-        )
+        options = Options(check=check, removal_limit=None, root=self.root, lock=f"{self.root}.lock")
         return Transaction(scope, content, options, self._engine).apply()
 
     def _engine(self, command: Command) -> Output:

@@ -45,7 +45,8 @@ class Router:
         """Write the router's slice for so many guests; gives the plan's folder."""
         base = self.folder / f"plan{guests}"
         content = fleet.slice_of("router", "router", fleet.raw(guests, HYPERVISORS, ipv6=False))
-        _plan_dir.write(_plan_dir.slice_path(str(base), "router", "router"), content)
+        host = {"slices": {"router": content}, "files": {}}
+        _plan_dir.write(_plan_dir.host_path(str(base), "router"), host)
         return base
 
     def apply(self, base: Path, changed: bool, state: str = "present") -> timing.Cost:

@@ -56,9 +56,9 @@ def test_three_tiers_take_thirty_lines() -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_three_tiers_can_be_planned(backend: str) -> None:
-    planned = {(name, role): content for name, role, content in plan(three_tiers(), backend).slices()}
+    planned = dict(plan(three_tiers(), backend).hosts())
     for name in ("host1", "host2"):
-        assert planned[name, "security_groups"]["policy"]["guests"]
+        assert planned[name]["slices"]["security_groups"]["policy"]["guests"]
 
 
 def test_three_tiers_do_what_they_promise() -> None:

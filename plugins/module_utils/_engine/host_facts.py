@@ -23,7 +23,7 @@ _MEMBERS = re.compile(
 _JUDGED = re.compile(rf"(?:inet {SECURITY_GROUPS.table} map to[46](?:_nets)?|{SECURITY_GROUPS.prefix}own[46]) (\S+)")
 
 
-def collect(run: Callable[[Command], Output], root: str = "", runtime: str = RUNTIME) -> dict[str, Any]:
+def collect(run: Callable[[Command], Output], root: str = "") -> dict[str, Any]:
     """{roles, guests, groups, local}; see the documentation of module host_info. Raises RefusedError."""
     states: dict[str, States] = {}
     roles = []
@@ -31,7 +31,7 @@ def collect(run: Callable[[Command], Output], root: str = "", runtime: str = RUN
         record = store.read_json(f"{root}{systemd.FOLDER}/{scope.name}/record.json")
         if not record:
             continue
-        reader = Reader(scope, run, root, runtime)
+        reader = Reader(scope, run, root)
         plan = record.pop("plan", {}).get("id") or None
         files = len(record.pop("file", {}))
         record.pop("folder", None)
@@ -41,7 +41,7 @@ def collect(run: Callable[[Command], Output], root: str = "", runtime: str = RUN
         roles.append({"name": scope.name, "plan_id": plan, "objects": {**objects, "file": files}})
     return {
         "roles": roles,
-        "guests": list(_guests(f"{runtime}/{ANTISPOOF.name}/vif")),
+        "guests": list(_guests(f"{root}{RUNTIME}/{ANTISPOOF.name}/vif")),
         **_groups(f"{root}{systemd.FOLDER}/{SECURITY_GROUPS.name}", states.get(SECURITY_GROUPS.name, {})),
     }
 

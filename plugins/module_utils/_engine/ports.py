@@ -17,7 +17,13 @@ from typing import IO, Any
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine import lock, store
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel import vif
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import Command, KernelError, Output, State
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import (
+    RUNTIME,
+    Command,
+    KernelError,
+    Output,
+    State,
+)
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.template import Bound, bind, compose
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.vif import Live, Record
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.rules import PATTERNS, TABLE
@@ -32,12 +38,11 @@ States = dict[str, State]
 class Ports:
     """The ports of one slice on one host. A slice without that part binds nothing."""
 
-    def __init__(
-        self, scope: Scope, content: Mapping[str, Any], runtime: str, run: Callable[[Command], Output]
-    ) -> None:
+    def __init__(self, scope: Scope, content: Mapping[str, Any], root: str, run: Callable[[Command], Output]) -> None:
+        """root: folder that stands for /."""
         self.slice: Mapping[str, Any] | None = content.get("ports")
         self.warnings: list[str] = []
-        self._folder = f"{runtime}/{ANTISPOOF.name}"
+        self._folder = f"{root}{RUNTIME}/{ANTISPOOF.name}"
         self._ours = scope == ANTISPOOF
         self._run = run
         self._handle: IO[str] | None = None

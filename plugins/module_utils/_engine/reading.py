@@ -61,27 +61,24 @@ Runner = Callable[[Command], Output]
 
 
 class Reader:
-    """Reads one scope's objects. root, runtime: as a Context has them. record: what the scope applied last.
+    """Reads one scope's objects. root: as a Context has it. record: what the scope applied last.
 
     counter: of generation.py. Whoever runs commands elsewhere has to ask there, or not at all.
     """
 
-    def __init__(
-        self, scope: Scope, run: Runner, root: str = "", runtime: str = RUNTIME, counter: Counter | None = None
-    ) -> None:
+    def __init__(self, scope: Scope, run: Runner, root: str = "", counter: Counter | None = None) -> None:
         self.record: States = {}
         if counter is None:
             counter = current if run is process.run else _unknown
-        self.generation = Generation(scope, runtime, counter)
+        self.generation = Generation(scope, f"{root}{RUNTIME}", counter)
         self._scope = scope
         self._run = run
         self._root = root
-        self._runtime = runtime
 
     def context(self, name: str, desired: Mapping[str, str], also: Mapping[str, str]) -> Context:
         """What a subsystem may know. also: what may be ours besides what is recorded."""
         known = {**self.record.get(name, {}), **also}
-        return Context(self._scope, desired, known, self._root, self._runtime)
+        return Context(self._scope, desired, known, self._root)
 
     def read(self, wanted: Mapping[str, State], also: Mapping[str, State] | None = None) -> States:
         """What this scope owns now. Raises RefusedError."""

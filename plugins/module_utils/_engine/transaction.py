@@ -29,7 +29,6 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.refusal imp
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.underlay import place
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel import hooks, neighbours, systemd
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import (
-    RUNTIME,
     Command,
     Context,
     Delta,
@@ -66,7 +65,6 @@ class Options:
     """check: compare only. removal_limit: percent of what the host has that one run may remove, None for no limit.
 
     root: folder that stands for / where files are written, for tests. patience: seconds to wait for a lock.
-    runtime: folder of what is forgotten at a boot.
     """
 
     check: bool = False
@@ -74,7 +72,6 @@ class Options:
     root: str = ""
     lock: str = "/run/plainlinux-vpc.lock"
     patience: float = 60.0
-    runtime: str = RUNTIME
 
 
 class Transaction:
@@ -94,10 +91,10 @@ class Transaction:
         self.run = run
         self.files = Files(scope, options.root)
         self.record_path = f"{self.files.base}/{scope.name}/record.json"
-        self.reader = Reader(scope, run, options.root, options.runtime, counter)
+        self.reader = Reader(scope, run, options.root, counter)
         self.record = self.reader.record
         self.originals = Originals(f"{self.files.base}/sysctl-original.json", scope.name)
-        self.ports = Ports(scope, content, options.runtime, run)
+        self.ports = Ports(scope, content, options.root, run)
         self.flows = Flows(content.get("policy"), run)
         self.base: States = {}
         self.result = Result()

@@ -18,6 +18,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import 
 
 State = dict[str, str]
 
+# Folder of what is forgotten at a boot.
 RUNTIME = "/run/plainlinux-vpc"
 
 # `ip -batch` keeps every line in memory: 100,000 lines peak at 400 MiB.
@@ -59,14 +60,17 @@ class Context:
 
     desired: the state that is wanted.
     recorded: the state that this scope applied last, for kernels and tools that cannot mark an object as ours.
-    root: folder that stands for / where our files are. runtime: folder of what is forgotten at a boot.
+    root: folder that stands for / where our files are.
     """
 
     scope: Scope
     desired: Mapping[str, str] = field(default_factory=dict)
     recorded: Mapping[str, str] = field(default_factory=dict)
     root: str = ""
-    runtime: str = RUNTIME
+
+    @property
+    def runtime(self) -> str:
+        return f"{self.root}{RUNTIME}"
 
 
 @dataclass(frozen=True)

@@ -67,26 +67,21 @@ class Plan:
         self.model = model
         self.layout = Layout.of(model, settled)
 
-    def slices(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """(host, role, slice) of every host, one at a time: a large fleet's slices need not be in memory together.
+    def hosts(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(host, what it gets) of every host, one at a time: a large fleet's slices need not be in memory together.
 
-        A slice with "common" lacks what common() has: it is the same for all, and grows with hosts times networks.
-        The guests of a guard are packed: whole() makes texts of them.
+        slices: by role. One with "common" lacks what common() has: it is the same for all, and grows with hosts times
+        networks. The guests of a guard are packed: whole() makes texts of them.
+        files: file plans by role, of roles whose programs have files; see vpn/gateway.py and guest_network/.
         """
-        for host in self.model.hosts.values():
-            for role in host.roles:
-                yield host.name, role, self._slice(host.name, role)
-
-    def files(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """(host, role, file plan) of every host whose programs have files; see vpn/gateway.py and guest_network/."""
         guest_networks = GuestNetworks(self.layout)
         for host in self.model.hosts.values():
+            files: dict[str, Any] = {}
             if HYPERVISOR.name in host.roles:
-                content = {"format": FORMAT, "id": self.id, **guest_networks.files_of(host.name)}
-                yield host.name, GUEST_NETWORK, content
+                files[GUEST_NETWORK] = {"format": FORMAT, "id": self.id, **guest_networks.files_of(host.name)}
             if VPN_GATEWAY.name in host.roles:
-                content = {"format": FORMAT, "id": self.id, **gateway.files_of(self.model, host.name)}
-                yield host.name, VPN_GATEWAY.name, content
+                files[VPN_GATEWAY.name] = {"format": FORMAT, "id": self.id, **gateway.files_of(self.model, host.name)}
+            yield host.name, {"slices": {role: self._slice(host.name, role) for role in host.roles}, "files": files}
 
     def common(self) -> dict[str, Any]:
         return {"format": FORMAT, "id": self.id, "state": hypervisor.common(self.layout)}

@@ -71,7 +71,7 @@ class Host(Controller):
     def plan(self, plan: dict[str, Any]) -> None:
         folder = self.folder / "plan/hosts"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "localhost.guest_network.files.json").write_text(json.dumps(plan))
+        (folder / "localhost.json").write_text(json.dumps({"slices": {}, "files": {"guest_network": plan}}))
 
     def unit(self, state: str) -> None:
         (self.folder / "state").write_text(f"{state}\n")
@@ -242,7 +242,7 @@ def test_the_end_of_a_unit_leaves_neither_links_nor_state(tmp_path: Path) -> Non
 
 def test_another_plan_or_none_is_refused(host: Host) -> None:
     assert "is 7, not 8: did another run plan?" in host.play([files(plan_id="8")])
-    (host.folder / "plan/hosts/localhost.guest_network.files.json").unlink()
+    (host.folder / "plan/hosts/localhost.json").unlink()
     assert "is it in the group hypervisors" in host.play([files()])
 
 

@@ -48,7 +48,7 @@ def controller(tmp_path: Path) -> Controller:
 def write_plan(controller: Controller, plan: dict[str, Any]) -> None:
     folder = controller.folder / "plan/hosts"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "localhost.vpn_gateway.files.json").write_text(json.dumps(plan))
+    (folder / "localhost.json").write_text(json.dumps({"slices": {}, "files": {"vpn_gateway": plan}}))
 
 
 def gateway(name: str, **arguments: Any) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def test_a_gateway_without_connections_loses_its_files(controller: Controller) -
 
 def test_another_plan_or_none_is_refused(controller: Controller) -> None:
     assert "is 7, not 8: did another run plan?" in controller.play([gateway("Other", plan_id="8")])
-    (controller.folder / "plan/hosts/localhost.vpn_gateway.files.json").unlink()
+    (controller.folder / "plan/hosts/localhost.json").unlink()
     assert "is it in the group vpn_gateways" in controller.play([gateway("None")])
     assert "changed=0" in controller.play([gateway("Gone", state="absent")])
 

@@ -160,8 +160,8 @@ def test_a_slice_is_whole_after_writing_reading_and_packing(tmp_path: Path) -> N
     made = Plan(parse(inventory()), "id1")
     base = str(tmp_path)
     _plan_dir.write(str(tmp_path / _plan_dir.COMMON), made.common())
-    for host, role, content in made.slices():
-        _plan_dir.write(_plan_dir.slice_path(base, host, role), content)
+    for host, content in made.hosts():
+        _plan_dir.write(_plan_dir.host_path(base, host), content)
     for host, role in (("host1", "antispoof"), ("host1", "hypervisor"), ("router", "router")):
         found = _plan_dir.read_slice(base, host, role)
         assert found == made.slice(host, role)
@@ -172,16 +172,14 @@ def test_a_slice_is_whole_after_writing_reading_and_packing(tmp_path: Path) -> N
 def test_parts_of_two_plans_are_no_plan(tmp_path: Path) -> None:
     for name, plan_id in ((_plan_dir.COMMON, "old"), ("", "new")):
         made = Plan(parse(inventory()), plan_id)
-        path = str(tmp_path / name) if name else _plan_dir.slice_path(str(tmp_path), "host1", "hypervisor")
-        slices = {(host, role): content for host, role, content in made.slices()}
-        _plan_dir.write(path, made.common() if name else slices["host1", "hypervisor"])
+        path = str(tmp_path / name) if name else _plan_dir.host_path(str(tmp_path), "host1")
+        _plan_dir.write(path, made.common() if name else dict(made.hosts())["host1"])
     assert _plan_dir.read_slice(str(tmp_path), "host1", "hypervisor") is None
 
 
 def test_file_plans_are_written_and_old_ones_removed(tmp_path: Path) -> None:
     base = str(tmp_path)
-    path = Path(_plan_dir.files_path(base, "vpn1", "vpn_gateway"))
-    old = Path(_plan_dir.files_path(base, "vpn9", "vpn_gateway"))
+    path, old = (Path(_plan_dir.host_path(base, name)) for name in ("vpn1", "vpn9"))
     old.parent.mkdir()
     old.write_text("{}")
     gateway = {"groups": ["vpn_gateways"], "vpc_underlay_address": "192.168.56.105"}
@@ -189,16 +187,17 @@ def test_file_plans_are_written_and_old_ones_removed(tmp_path: Path) -> None:
     made = Plan(parse(inventory(hosts=hosts, vpc_vpn_connections=[AWS1])), "id1")
     write(made, base)
     assert not old.exists()
-    found = {(host, role): content for host, role, content in made.files()}
-    assert ("vpn1", "vpn_gateway") in found
-    for (host, role), content in found.items():
-        assert json.loads(Path(_plan_dir.files_path(base, host, role)).read_text()) == content
+    found = dict(made.hosts())
+    assert _plan_dir.read_files(base, "vpn1", "vpn_gateway") == found["vpn1"]["files"]["vpn_gateway"]
+    assert _plan_dir.read_files(base, "host1", "guest_network") == found["host1"]["files"]["guest_network"]
+    assert _plan_dir.read_files(base, "host1", "vpn_gateway") is None
+    assert _plan_dir.read_files(base, "host9", "vpn_gateway") is None
     made = Plan(parse(inventory()), "id2")
     write(made, base)
     assert not path.exists()
-    names = [f"{name}.{role}.json" for name, role, _content in made.slices()]
-    names += [f"{name}.{role}.files.json" for name, role, _content in made.files()]
-    assert sorted(item.name for item in path.parent.iterdir()) == sorted(names)
+    assert sorted(item.name for item in path.parent.iterdir()) == sorted(
+        f"{name}.json" for name, _content in made.hosts()
+    )
 
 
 def test_the_summary_is_one_line_an_object(tmp_path: Path) -> None:

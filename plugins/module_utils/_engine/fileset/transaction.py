@@ -19,6 +19,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.fileset.mas
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.fileset.record import Owned, Record
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.fileset.staging import Staging
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.lock import LockedError, held
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import RUNTIME
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.fileset import Apply, File, Fileset, Program
 
 BASE = "/etc/plainlinux-vpc"
@@ -70,7 +71,6 @@ class Options:
     check: bool = False
     root: str = ""
     lock: str = "/run/plainlinux-vpc.lock"
-    runtime: str = "/run/plainlinux-vpc"
     patience: float = 60.0
 
 
@@ -94,7 +94,7 @@ class Transaction:
         """Compare, and unless in check mode write. Raises RefusedError, FailedError or LockedError."""
         lock = held(self.options.lock, f"files of role {self.fileset.role}", self.options.patience)
         try:
-            with lock, Staging(self.options.runtime) as staging:
+            with lock, Staging(f"{self.options.root}{RUNTIME}") as staging:
                 return self._apply(staging)
         except (NotAFileError, OSError) as error:
             raise RefusedError(str(error)) from None

@@ -171,7 +171,8 @@ class Host:
     def __init__(self, folder: Path, backend: str) -> None:
         self.backend = backend
         self.root = folder / "root"
-        self.options = {"root": str(self.root), "lock": str(folder / "lock"), "runtime": str(folder / "run")}
+        self.options = {"root": str(self.root), "lock": str(folder / "lock")}
+        self.run_folder = self.root / "run/plainlinux-vpc"
         self.programs: list[str] = []
         self.netns = Netns()
         self.out = Netns()
@@ -258,11 +259,11 @@ class Host:
 
     def boot(self) -> None:
         """What the boot unit does, after a boot has emptied the folder of records."""
-        shutil.rmtree(self.options["runtime"], ignore_errors=True)
+        shutil.rmtree(self.run_folder, ignore_errors=True)
         script = (self.root / "etc/plainlinux-vpc/boot").read_text()
         file = self.root / "boot.sh"
         file.write_text(script.replace("/etc/plainlinux-vpc", f"{self.root}/etc/plainlinux-vpc"))
-        self.netns.sh(f"PLAINLINUX_VPC_RUN={self.options['runtime']} dash {file}")
+        self.netns.sh(f"PLAINLINUX_VPC_RUN={self.run_folder} dash {file}")
         file.unlink()
 
     def plug(self, *names: str) -> None:

@@ -50,8 +50,9 @@ class Host:
         self.backend = backend
         self.objects = {"nft", "iptables"} if backend == "iptables" else {"nft"}
         self.root = folder / "root"
-        self.run_folder = folder / "run"
-        self.options = {"root": str(self.root), "lock": str(folder / "lock"), "runtime": str(self.run_folder)}
+        self.run_folder = self.root / "run/plainlinux-vpc"
+        self.run_folder.parent.mkdir(parents=True)
+        self.options = {"root": str(self.root), "lock": str(folder / "lock")}
         self.netns.sh(
             """
             echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
@@ -174,7 +175,7 @@ class Host:
         return port_settings(self.netns)
 
     def files(self) -> list[str]:
-        return sorted(str(path) for top in (self.root, self.run_folder) for path in top.rglob("*") if path.is_file())
+        return sorted(str(path) for path in self.root.rglob("*") if path.is_file())
 
     def boot(self) -> None:
         """As the boot unit does."""

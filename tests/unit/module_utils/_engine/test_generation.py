@@ -45,7 +45,7 @@ class Host:
 
     @property
     def path(self) -> Path:
-        return self.root / "run" / "security_groups.generation.json"
+        return self.root / "run/plainlinux-vpc/security_groups.generation.json"
 
     def number(self) -> str | None:
         return self.netns.run(Command((sys.executable, "-c", ASK.format(sys.path)))).stdout.strip() or None
@@ -58,7 +58,7 @@ class Host:
     def apply(self, state: dict[str, Any], counter: Callable[[], str | None] | None = None, **options: Any) -> Result:
         self.listed.clear()
         content = {"id": "test", "state": state} if state else {}
-        folders = {"root": str(self.root), "lock": str(self.root / "lock"), "runtime": str(self.root / "run")}
+        folders = {"root": str(self.root), "lock": str(self.root / "lock")}
         chosen = Options(**{**folders, "removal_limit": None, **options})
         return Transaction(SECURITY_GROUPS, content, chosen, self.run, counter or self.number).apply()
 
@@ -184,7 +184,7 @@ def test_the_real_runner_asks_this_namespace(tmp_path: Path) -> None:
     def elsewhere(command: Command) -> Output:
         return Output(0, command.argv[0])
 
-    options = Options(root=str(tmp_path), runtime=str(tmp_path / "run"), lock=str(tmp_path / "lock"))
+    options = Options(root=str(tmp_path), lock=str(tmp_path / "lock"))
     asked = []
     for run in (process.run, elsewhere):
         reader = Transaction(SECURITY_GROUPS, {}, options, run).reader

@@ -27,7 +27,7 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
 
 
 def collect(host: Host) -> dict[str, Any]:
-    return host_facts.collect(host.netns.run, str(host.root), host.options["runtime"])
+    return host_facts.collect(host.netns.run, str(host.root))
 
 
 def test_a_host_without_roles(host: Host) -> None:

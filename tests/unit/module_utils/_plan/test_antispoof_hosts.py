@@ -74,7 +74,7 @@ def layout(*instances: dict[str, Any]) -> Layout:
 def test_the_guard_is_the_first_role_of_a_hypervisor_unless_refused() -> None:
     assert next(iter(SCOPES)) == "antispoof"
     made = plan(vpc_antispoof=False)
-    assert [(name, role) for name, role, _slice in made.slices()] == [
+    assert [(name, role) for name, content in made.hosts() for role in content["slices"]] == [
         ("host1", "security_groups"),
         ("host1", "hypervisor"),
         ("host2", "antispoof"),

@@ -56,7 +56,7 @@ def plan(**changes: Any) -> Plan:
 
 def everything(made: Plan) -> str:
     """The whole plan as text."""
-    return json.dumps([made.summary(), made.common(), list(made.slices())])
+    return json.dumps([made.summary(), made.common(), list(made.hosts())])
 
 
 def test_a_hypervisor_has_a_bridge_for_each_network_with_a_guest() -> None:

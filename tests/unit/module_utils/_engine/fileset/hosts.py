@@ -37,15 +37,13 @@ class Host:
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "root"
-        self.runtime = folder / "run"
+        self.runtime = self.root / "run/plainlinux-vpc"
         self.lock = folder / "lock"
         self.log = folder / "log"
-        self.root.mkdir()
+        self.runtime.parent.mkdir(parents=True)
 
     def options(self, **options: Any) -> Options:
-        return Options(
-            **{"root": str(self.root), "runtime": str(self.runtime), "lock": str(self.lock), "patience": 1.0, **options}
-        )
+        return Options(**{"root": str(self.root), "lock": str(self.lock), "patience": 1.0, **options})
 
     def apply(self, *files: dict[str, Any], role: str = "vpn_gateway", check: bool = False, **more: Any) -> Result:
         raw = {"role": role, "state": "present" if files else "absent", "files": list(files), **more}
@@ -76,9 +74,12 @@ class Host:
         return text
 
     def dump(self) -> dict[str, tuple[int, int, int, bytes]]:
-        """Everything below the root."""
+        """Everything below the root, but what is forgotten at a boot."""
         found = {}
+        forgotten = (self.runtime.parent, self.runtime)
         for path in sorted(self.root.rglob("*")):
+            if path in forgotten or self.runtime in path.parents:
+                continue
             info = path.lstat()
             content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
             found[str(path.relative_to(self.root))] = (info.st_mode, info.st_uid, info.st_gid, content)

@@ -177,12 +177,7 @@ class Served:
             if only and host.name not in only:
                 continue
             root = self.folder / host.name
-            options = Options(
-                root=str(root),
-                lock=str(root / "lock"),
-                runtime=str(self.folder / f"{host.name}-run"),
-                removal_limit=None,
-            )
+            options = Options(root=str(root), lock=str(root / "lock"), removal_limit=None)
             root.mkdir(exist_ok=True)
             for role in sorted(host.roles, key=("hypervisor", "antispoof", "security_groups", "router").index):
                 Transaction(SCOPES[role], plan.slice(host.name, role), options, self.hosts[host.name].run).apply()
@@ -239,7 +234,7 @@ class Served:
 
     def files(self, plan: Plan, host: str) -> dict[str, str]:
         """The texts of a host's files, by path; where they can be read by the tests' dnsmasq."""
-        content = next(item for name, role, item in plan.files() if (name, role) == (host, GUEST_NETWORK))
+        content = dict(plan.hosts())[host]["files"][GUEST_NETWORK]
         return {file["dest"]: self._placed(file["content"], host) for file in content["files"]}
 
     def _placed(self, text: str, host: str) -> str:

@@ -213,7 +213,7 @@ def test_traffic_to_guests_elsewhere_goes_by_the_router(served: Served) -> None:
 def test_the_second_run_changes_nothing(served: Served) -> None:
     plan = served.plan()
     root = served.folder / "host1"
-    options = Options(root=str(root), lock=str(root / "lock"), runtime=str(served.folder / "host1-run"))
+    options = Options(root=str(root), lock=str(root / "lock"))
     result = Transaction(
         SCOPES["hypervisor"], plan.slice("host1", "hypervisor"), options, served.hosts["host1"].run
     ).apply()

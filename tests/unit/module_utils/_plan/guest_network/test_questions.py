@@ -27,9 +27,12 @@ def questions(*instances: dict[str, Any]) -> dict[str, list[tuple[str, str, int,
     }
     plan = Plan(parse({"vpc_networks": NETWORKS, "vpc_instances": list(instances), "hosts": hosts}), "id")
     return {
-        host: [tuple(item[key] for key in ("server", "name", "family", "addresses")) for item in found["questions"]]
-        for host, role, found in plan.files()
-        if role == GUEST_NETWORK
+        host: [
+            tuple(item[key] for key in ("server", "name", "family", "addresses"))
+            for item in found["files"][GUEST_NETWORK]["questions"]
+        ]
+        for host, found in plan.hosts()
+        if GUEST_NETWORK in found["files"]
     }
 
 

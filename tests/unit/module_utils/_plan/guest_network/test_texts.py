@@ -80,7 +80,8 @@ def plan_of(**changes: Any) -> Plan:
 
 
 def files(plan: Plan, host: str = "host1") -> dict[str, Any]:
-    return next(content for name, role, content in plan.files() if (name, role) == (host, GUEST_NETWORK))
+    found: dict[str, Any] = dict(plan.hosts())[host]["files"][GUEST_NETWORK]
+    return found
 
 
 def contents(plan: Plan, host: str = "host1") -> dict[str, list[str]]:
@@ -175,10 +176,7 @@ def test_a_host_has_what_its_guests_need() -> None:
     nothing: dict[str, Any] = {"files": [], "validate": [], "apply": [], "units": [], "questions": []}
     alone = plan_of(vpc_instances=[guest for guest in GUESTS if guest["name"] not in ("vm3",)])
     assert files(alone, "host2") == {"format": 1, "id": "test", "host": "host2", **nothing}
-    assert [(host, role) for host, role, _content in alone.files()] == [
-        ("host1", GUEST_NETWORK),
-        ("host2", GUEST_NETWORK),
-    ]
+    assert [host for host, content in alone.hosts() if list(content["files"]) == [GUEST_NETWORK]] == ["host1", "host2"]
 
 
 def test_the_plan_of_the_kernel() -> None:

@@ -72,7 +72,7 @@ class World:
     def _apply(self, host: str, role: str) -> None:
         folder = self.folder / host
         folder.mkdir(exist_ok=True)
-        options = Options(root=str(folder / "root"), lock=str(folder / "lock"), runtime=str(folder / "run"))
+        options = Options(root=str(folder / "root"), lock=str(folder / "lock"))
         Transaction(SCOPES[role], self.plan.slice(host, role), options, self.hosts[host].run).apply()
 
     def plug(self, *names: str) -> None:

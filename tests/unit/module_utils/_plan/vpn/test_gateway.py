@@ -169,8 +169,8 @@ def test_a_gateway_without_a_connection_is_nothing() -> None:
     made = plan(vpn2=host(106, "vpn_gateways"))
     found = made.slice("vpn2", "vpn_gateway")
     assert (found["state"], found["underlay"], found["common"]) == ({}, None, False)
-    files = {name: content for name, _role, content in made.files()}
-    assert files["vpn2"]["files"] == files["vpn2"]["units"] == files["vpn2"]["validate"] == []
+    files = dict(made.hosts())["vpn2"]["files"]["vpn_gateway"]
+    assert files["files"] == files["units"] == files["validate"] == []
     assert not expect.of_host(made.summary(), "vpn2")
 
 
@@ -262,9 +262,9 @@ def test_modules_and_programs(variables: dict[str, str], modules: list[str]) -> 
     made = plan(legacy(), vpn1=host(105, "vpn_gateways", **variables))
     assert sorted(state(made, "vpn1")["module"]) == modules
     assert ("xfrm" in state(made, "vpn1")) is ("xfrm_interface" in modules)
-    ((name, role, content),) = (item for item in made.files() if item[1] == "vpn_gateway")
+    content = dict(made.hosts())["vpn1"]["files"]["vpn_gateway"]
     known = made.summary()["hosts"]["vpn1"]["vpn"]
-    assert (name, role, content["id"], content["host"]) == ("vpn1", "vpn_gateway", "id", "vpn1")
+    assert (content["id"], content["host"]) == ("id", "vpn1")
     assert known == {"provider": content["provider"], "ipsec_backend": content["ipsec"]}
     assert content["tunnels"] == [
         {
