@@ -10,11 +10,11 @@ module: host_state
 short_description: Make a host's kernel equal to its slice of the plan
 version_added: "0.1.0"
 description:
-  - Converges links, bridge ports, addresses, sysctls, kernel modules, policy rules, routes, ipsets, iptables
-    chains and nftables tables of one role on one host, in one round trip and as one transaction.
+  - Converges links, bridge ports, addresses, neighbours, sysctls, kernel modules, policy rules, routes, ipsets,
+    iptables chains and nftables tables of one role on one host, in one round trip and as one transaction.
   - Reads what the role owns on the host, compares it with the plan, writes the difference, reads back, and writes
     the files from which C(plainlinux-vpc.service) restores the same state at boot.
-  - Owns what bears its mark and nothing else. Routes and policy rules of originator 173 (hypervisor) or 174
+  - Owns what bears its mark and nothing else. Routes, policy rules and neighbours of originator 173 (hypervisor) or 174
     (router), bridges whose alias is C(plainlinux.vpc:ROLE), nftables tables C(plainlinux_ROLE), ipsets and iptables
     chains C(vpc-ROLE-*), files that it recorded under C(/etc/plainlinux-vpc/). Objects of others are neither changed
     nor re-ordered.

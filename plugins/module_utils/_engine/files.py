@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine import store
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel import hooks, neighbours, systemd
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel import coexistence, hooks, systemd
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import Context, Delta, State, Subsystem
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import ANTISPOOF, SCOPES, Scope
 
@@ -60,7 +60,7 @@ class Files:
         files[UNIT_PATH] = systemd.UNIT_TEXT
         network_manager = os.path.isdir(f"{self.root}/etc/NetworkManager")
         links = [*contexts["link"].desired, *contexts["xfrm"].desired]
-        files.update(neighbours.files(self.scope, links, content.get("tables", {}), network_manager))
+        files.update(coexistence.files(self.scope, links, content.get("tables", {}), network_manager))
         if self.scope == ANTISPOOF:
             installed = [name for name, path in hooks.FOLDERS.items() if os.path.isdir(f"{self.root}{path}")]
             files.update(hooks.files(installed))
@@ -68,7 +68,7 @@ class Files:
 
     def delta(self, wanted: State, recorded: Mapping[str, str]) -> Delta:
         """How the file system differs. recorded: paths that this scope wrote last time."""
-        shared = (systemd.SCRIPT, UNIT_PATH, *neighbours.SHARED)
+        shared = (systemd.SCRIPT, UNIT_PATH, *coexistence.SHARED)
         have = {}
         for path in {*wanted, *recorded}:
             # The last role of a host takes the host's own files away.

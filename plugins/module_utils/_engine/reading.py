@@ -26,6 +26,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.ipset impor
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.iptables import Iptables
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.link import Link
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.module import Module
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.neighbour import Neighbour
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.nft import Nft
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.port import Port
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.route import Route
@@ -45,6 +46,7 @@ ORDER: tuple[Subsystem, ...] = (
     Port(),
     Sysctl(),
     Address(),
+    Neighbour(),
     Ipset(),
     Iptables(),
     Nft(),

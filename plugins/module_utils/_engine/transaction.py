@@ -27,7 +27,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.reading imp
 )
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.refusal import RefusedError
 from ansible_collections.plainlinux.vpc.plugins.module_utils._engine.underlay import place
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel import hooks, neighbours, systemd
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel import coexistence, hooks, systemd
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import (
     Command,
     Context,
@@ -181,12 +181,12 @@ class Transaction:
     def _diagnose(self, wanted: States) -> list[str]:
         if not wanted["route"] and not (self.scope == SECURITY_GROUPS and self._active()):
             return []
-        outputs = [self.run(command) for command in neighbours.forward_read()]
+        outputs = [self.run(command) for command in coexistence.forward_read()]
         found = [
             f"{chain} drops forwarded packets by its policy: guests are cut off unless a rule there accepts them"
-            for chain in neighbours.forward_drops(outputs)
+            for chain in coexistence.forward_drops(outputs)
         ]
-        if self.scope == ROUTER and neighbours.helped_unasked(self.run(neighbours.helper_read())):
+        if self.scope == ROUTER and coexistence.helped_unasked(self.run(coexistence.helper_read())):
             found.append(
                 "net.netfilter.nf_conntrack_helper is 1: any flow may get a helper, which opens ports that nobody"
                 " allowed; set it to 0"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import format_ipv4, format_ipv6
 from ansible_collections.plainlinux.vpc.plugins.module_utils._model.network import Network
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan import identity, isolation
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.guests import link_local
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.groups.policy import netfiltered
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.layout import (
     MAIN_TABLE,
@@ -50,6 +51,7 @@ def slice_of(layout: Layout, name: str) -> State:
         "link": {},
         "port": {},
         "address": {},
+        "neighbour": {},
         "rule": {},
         "route": {},
         "sysctl": forwarding(layout.has_ipv4(), layout.has_ipv6()),
@@ -61,9 +63,13 @@ def slice_of(layout: Layout, name: str) -> State:
         _bridge(state, layout, network, is_router)
         if identity.bridge_name(network.name) in filtered:
             state["link"][identity.bridge_name(network.name)] += f" {FILTERED}"
+    asked = {network.name for network in networks if network.guests.bridge_address6 is not None}
     for port in layout.by_hypervisor.get(name, []):
         if port.network not in layout.routed:
             continue
+        if port.network in asked:
+            own = format_ipv6(link_local(port.mac))
+            state["neighbour"][f"{identity.bridge_name(port.network)} {own}"] = port.mac
         device = f"dev {identity.bridge_name(port.network)}"
         for family, address in port.addresses:
             state["route"][f"{family} {MAIN_TABLE} {address}"] = device
@@ -75,17 +81,13 @@ def slice_of(layout: Layout, name: str) -> State:
         for network in networks
         if network.cidr6 is not None and network.local_switching == "isolated"
     ]
-    leased = [
-        identity.bridge_name(network.name)
-        for network in networks
-        if network.guests.bridge_address6 is not None and not network.guests.slaac
-    ]
+    served = [identity.bridge_name(network.name) for network in networks if network.name in asked]
     # A hypervisor that is a router itself translates public addresses before its filter sees where they lead.
     public = is_router and bool(layout.model.public or layout.model.forwards)
     if host.backend == "iptables":
-        state.update(_iptables(layout.segments, bridges, quiet, leased, public))
+        state.update(_iptables(layout.segments, bridges, quiet, served, public))
     else:
-        state.update(_nftables(layout.segments, bridges, quiet, leased, public))
+        state.update(_nftables(layout.segments, bridges, quiet, served, public))
     return state
 
 
@@ -126,13 +128,16 @@ def _bridge(state: State, layout: Layout, network: Network, is_router: bool) -> 
 # IPv6 has no send_redirects sysctl. Measured without this: 11 of 12 pings between two guests of one bridge are lost.
 
 
+# dnsmasq (2.90, dhcp6.c) waits half a second, and answers nobody, for a client of DHCPv6 whose MAC the kernel does not
+# find out: one guest could keep it from all others. So guests ask from the address that the host knows the MAC of.
+_CLIENTS = "fe80::/10"
 # To a Rebind of DHCPv6 dnsmasq leases whatever address of the network it names, also another guest's, who then gets
 # none. Who is not answered one solicits when its lease ends. With another header between, u32 cannot tell the type.
 _REBIND = {"nftables": ("@th,64,8 0x6",), "iptables": ("0x4>>0x8&0xff=0x0:0x10,0x12:0xff", "0x30>>0x18=0x6")}
 
 
-def _nftables(segments: Segments, bridges: dict[str, str], quiet: list[str], leased: list[str], public: bool) -> State:
-    """bridges: segment by name. quiet: bridges without redirects. leased: those with DHCPv6.
+def _nftables(segments: Segments, bridges: dict[str, str], quiet: list[str], served: list[str], public: bool) -> State:
+    """bridges: segment by name. quiet: bridges without redirects. served: those with DHCPv6.
 
     public: whether targets are translated here.
     """
@@ -141,9 +146,13 @@ def _nftables(segments: Segments, bridges: dict[str, str], quiet: list[str], lea
     sent, got = isolation.bridge_rules(state, table, segments, bridges)
     exempt = [f"{nftables.TRANSLATED} accept"] if public and sent else []
     rules = {"forward": [*exempt, *sent, *got], "input": sent, "output": []}
-    if leased:
-        isolation.named(state, table, "leased", "type ifname", [f'"{bridge}"' for bridge in leased])
-        rules["input"] = [*(f"iifname @leased udp dport 547 {match} drop" for match in _REBIND["nftables"]), *sent]
+    if served:
+        isolation.named(state, table, "served", "type ifname", [f'"{bridge}"' for bridge in served])
+        rules["input"] = [
+            f"iifname @served ip6 saddr != {_CLIENTS} udp dport 547 drop",
+            *(f"iifname @served udp dport 547 {match} drop" for match in _REBIND["nftables"]),
+            *sent,
+        ]
     if quiet:
         isolation.named(state, table, "isolated", "type ifname", [f'"{bridge}"' for bridge in quiet])
         rules["output"] = ["oifname @isolated icmpv6 type 137 drop"]
@@ -153,7 +162,7 @@ def _nftables(segments: Segments, bridges: dict[str, str], quiet: list[str], lea
     return {"nft": {table: "table", **state}} if state else {}
 
 
-def _iptables(segments: Segments, bridges: dict[str, str], quiet: list[str], leased: list[str], public: bool) -> State:
+def _iptables(segments: Segments, bridges: dict[str, str], quiet: list[str], served: list[str], public: bool) -> State:
     """As _nftables()."""
     start = HYPERVISOR.prefix
     sets = isolation.Sets(HYPERVISOR)
@@ -163,11 +172,12 @@ def _iptables(segments: Segments, bridges: dict[str, str], quiet: list[str], lea
         exempt = [f"{iptables.TRANSLATED} -j RETURN"] if public and sent and family == 4 else []
         rules = {"FORWARD": [*exempt, *sent, *got], "INPUT": sent, "OUTPUT": []}
         if family == 6:
+            refused = [f"! -s {_CLIENTS} {{}} -p udp -m udp --dport 547"]
+            refused += [f'{{}} -p udp -m udp --dport 547 -m u32 --u32 "{match}"' for match in _REBIND["iptables"]]
             rules["INPUT"] = [
-                f'-i {bridge} -p udp -m udp --dport 547 -m u32 --u32 "{match}" -j DROP'
-                for bridge in leased
-                for match in _REBIND["iptables"]
-            ] + sent
+                *(f"{match.format(f'-i {bridge}')} -j DROP" for bridge in served for match in refused),
+                *sent,
+            ]
             rules["OUTPUT"] = [f"-o {bridge} -p ipv6-icmp -m icmp6 --icmpv6-type 137 -j DROP" for bridge in quiet]
         for parent, lines in rules.items():
             if lines:

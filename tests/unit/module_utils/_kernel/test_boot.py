@@ -12,13 +12,14 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base impor
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.address import Address
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.link import Link
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.module import Module
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.neighbour import Neighbour
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.port import Port
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.route import Route
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.rule import Rule
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.sysctl import Sysctl
 from ansible_collections.plainlinux.vpc.tests.unit.module_utils._kernel.kernel_tables import Netns, context
 
-SUBSYSTEMS: list[Subsystem] = [Module(), Link(), Port(), Address(), Route(), Rule(), Sysctl()]
+SUBSYSTEMS: list[Subsystem] = [Module(), Link(), Port(), Address(), Neighbour(), Route(), Rule(), Sysctl()]
 DESIRED: dict[str, dict[str, str]] = {
     "link": {"br-net1": "bridge address 02:11:22:33:44:01", "br-net2": "bridge address 02:11:22:33:44:02"},
     "port": {"br-net1": "isolated on", "br-net2": "isolated off"},
@@ -28,6 +29,7 @@ DESIRED: dict[str, dict[str, str]] = {
         "4 101 10.10.10.0/24": "unreachable",
         "6 254 2001:db8::1": "dev br-net2",
     },
+    "neighbour": {"br-net1 fe80::5054:ff:fe0a:a0a": "52:54:00:0a:0a:0a"},
     "rule": {"4 20000 iif br-net1": "lookup 101", "6 20000 iif br-net1": "lookup 101"},
     "sysctl": {"net/ipv4/conf/br-net1/proxy_arp": "1", "net/ipv4/neigh/br-net1/proxy_delay": "0"},
 }
@@ -36,6 +38,7 @@ DAMAGE = [
     "ip link del br-net1",
     "ip link set br-net1 down",
     "ip addr flush dev br-net1",
+    "ip -6 neigh flush nud permanent",
     "ip rule flush; ip -6 rule flush; ip rule add lookup main; ip -6 rule add lookup main",
     "ip route flush proto 173; ip -6 route flush proto 173; ip route flush table 101",
     "echo 0 >/proc/sys/net/ipv4/conf/br-net1/proxy_arp",

@@ -39,10 +39,11 @@ def ask6(
     iaid: int = 1,
     header: bool = False,
     patience: float = 3,
+    source: str = "::",
 ) -> Reply | None:
     """Send one message of DHCPv6; None where nobody answers.
 
-    address: the one of the IA. header: with an extension header before UDP.
+    address: the one of the IA. header: with an extension header before UDP. patience: seconds; with 0 it only asks.
     """
     parts = _option(5, socket.inet_pton(socket.AF_INET6, address) + bytes(8)) if address else b""
     message = bytes((kind, 1, 2, 3)) + _option(1, duid) + _option(8, b"\0\0")
@@ -52,14 +53,14 @@ def ask6(
     index = int(netns.sh("cat /sys/class/net/eth0/ifindex"))
     with closing(make_socket(netns, socket.SOCK_DGRAM, 6)) as here:
         here.settimeout(patience)
-        here.bind(("::", 546))
+        here.bind((source, 546, 0, index if source.startswith("fe80") else 0))
         if header:
             # Destination options: padding.
             here.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, bytes((0, 0, 1, 4, 0, 0, 0, 0)))
         here.sendto(message, ("ff02::1:2", 547, 0, index))
         try:
             answer = here.recv(2048)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             return None
     found = Reply([], [], b"")
     server = b""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from ansible_collections.plainlinux.vpc.plugins.module_utils._model.address import format_ipv6
+from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.antispoof.guests import link_local
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.guest_network import paths
 from ansible_collections.plainlinux.vpc.tests.unit.module_utils._kernel.kernel_tables import Netns
 from ansible_collections.plainlinux.vpc.tests.unit.module_utils._plan.guest_network.messages import (
@@ -203,6 +205,45 @@ def test_no_guest_takes_the_address_of_another(served: Served, header: bool) -> 
         _open(served)
         assert steal() == [address]
     finally:
+        _as_planned(served)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_no_guest_keeps_the_daemon_from_others(served: Served, own: bool) -> None:
+    """dnsmasq waits for the MAC of whoever asks it by DHCPv6. own: from the guest's own address, not the link-local."""
+    plan = served.plan()
+    mute, other = served.configured(plan, "vm1"), served.guests["vm2"]
+    port = served.port(plan, "vm1")
+    source = texts(port)[6] if own else format_ipv6(link_local(port.mac))
+    host = served.hosts["host1"]
+
+    def answered() -> bool:
+        host.sh("ip -6 neigh flush dev br-dual")
+        # It remembers for a while whose MAC it has found.
+        served.stop("host1")
+        served.start(plan, "host1")
+        # Half a second each.
+        for _time in range(20):
+            ask6(mute, SOLICIT, DUID, source=source, patience=0)
+        return ask6(other, SOLICIT, OTHER, patience=4) is not None
+
+    served.wait_for_link_local("vm1", "vm2")
+    mute.sh(
+        """
+        nft add table ip6 mute
+        nft 'add chain ip6 mute output { type filter hook output priority 0; }'
+        nft 'add rule ip6 mute output icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert } drop'
+        """
+    )
+    try:
+        assert answered()
+        if own:
+            _open(served)
+        else:
+            host.sh(f"ip -6 neigh del {source} dev br-dual")
+        assert not answered()
+    finally:
+        mute.sh("nft delete table ip6 mute")
         _as_planned(served)
 
 

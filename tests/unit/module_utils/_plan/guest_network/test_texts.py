@@ -180,7 +180,7 @@ def test_a_host_has_what_its_guests_need() -> None:
 
 
 def test_the_plan_of_the_kernel() -> None:
-    """The address, and what keeps a Rebind away, are all that there is more; without dhcp there is nothing more."""
+    """Without dhcp there is nothing more than without this role; with it the address, neighbours and refusals."""
     plain = [{key: network[key] for key in ("name", "cidr", "cidr6") if key in network} for network in NETWORKS]
     told = [{**network, "mtu": 1400, "dns": ["2001:db8::53"], "domain": "a.example"} for network in plain]
     fixed = [
@@ -199,11 +199,15 @@ def test_the_plan_of_the_kernel() -> None:
     }
     assert sorted(now["nft"].keys() - before["nft"].keys()) == [
         "inet plainlinux_hypervisor chain input",
-        "inet plainlinux_hypervisor set leased",
-        'inet plainlinux_hypervisor set leased "br-net1"',
-        'inet plainlinux_hypervisor set leased "br-net6"',
+        "inet plainlinux_hypervisor set served",
+        'inet plainlinux_hypervisor set served "br-net1"',
+        'inet plainlinux_hypervisor set served "br-net6"',
+        'inet plainlinux_hypervisor set served "br-net_2"',
     ]
-    for part in ("nft", "address"):
+    assert before["neighbour"] == {}
+    assert now["neighbour"]["br-net1 fe80::5054:ff:fe00:7"] == "52:54:00:00:00:07"
+    assert {key.split(" ")[0] for key in now["neighbour"]} == {"br-net1", "br-net6", "br-net_2"}
+    for part in ("nft", "address", "neighbour"):
         for state in (before, now):
             state[part] = {key: state[part][key] for key in before[part]}
     assert now == before

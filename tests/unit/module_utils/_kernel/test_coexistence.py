@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel import neighbours, systemd
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel import coexistence, systemd
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import Output
 from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import HYPERVISOR, ROUTER
 from ansible_collections.plainlinux.vpc.tests.unit.module_utils._kernel.kernel_tables import Netns, texts
@@ -36,18 +36,18 @@ table inet filter {
 
 
 def test_only_foreign_forward_policies_of_drop_count() -> None:
-    assert neighbours.forward_drops(texts(CHAINS)) == ["table ip filter chain FORWARD"]
-    assert neighbours.forward_drops([Output(127, "", "nft: not found")]) == []
+    assert coexistence.forward_drops(texts(CHAINS)) == ["table ip filter chain FORWARD"]
+    assert coexistence.forward_drops([Output(127, "", "nft: not found")]) == []
 
 
 def test_the_real_tool_prints_what_is_read(netns: Netns) -> None:
     netns.sh("ip6tables -P FORWARD DROP; iptables -P FORWARD ACCEPT")
-    outputs = [netns.run(command) for command in neighbours.forward_read()]
-    assert neighbours.forward_drops(outputs) == ["table ip6 filter chain FORWARD"]
+    outputs = [netns.run(command) for command in coexistence.forward_read()]
+    assert coexistence.forward_drops(outputs) == ["table ip6 filter chain FORWARD"]
 
 
 def test_bridges_are_taken_from_networkd_and_network_manager() -> None:
-    files = neighbours.files(HYPERVISOR, ["br-b", "br-a"], {"1000000001": "vpc-a"}, network_manager=True)
+    files = coexistence.files(HYPERVISOR, ["br-b", "br-a"], {"1000000001": "vpc-a"}, network_manager=True)
     assert "Name=br-a br-b\n" in files["/etc/systemd/network/00-plainlinux-vpc-hypervisor.network"]
     manager = files["/etc/NetworkManager/conf.d/plainlinux-vpc-hypervisor.conf"]
     assert "unmanaged-devices+=interface-name:br-a;interface-name:br-b\n" in manager
@@ -55,7 +55,7 @@ def test_bridges_are_taken_from_networkd_and_network_manager() -> None:
 
 
 def test_a_host_without_bridges_needs_only_what_is_shared() -> None:
-    assert set(neighbours.files(ROUTER, [], {}, network_manager=True)) == set(neighbours.SHARED)
+    assert set(coexistence.files(ROUTER, [], {}, network_manager=True)) == set(coexistence.SHARED)
 
 
 @pytest.mark.parametrize(
@@ -65,12 +65,12 @@ def test_the_unit_is_what_systemctl_says(printed: str, state: str) -> None:
     enabled, active = printed.splitlines()
     outputs = [Output(0, f"{enabled}\n"), Output(3, f"{active}\n")]
     unit = systemd.Unit()
-    context = neighbours_context()
+    context = boot_context()
     assert unit.parse(context, outputs) == {systemd.UNIT: state}
     assert unit.parse(context, [Output(4, "not-found\n"), Output(4, "inactive\n")]) == {}
 
 
-def neighbours_context() -> systemd.Context:
+def boot_context() -> systemd.Context:
     return systemd.Context(HYPERVISOR)
 
 
@@ -92,6 +92,6 @@ def test_the_boot_script_waits_for_the_underlay_and_names_it(
 def test_helpers_that_come_by_themselves() -> None:
     # Since Linux 6.0 there is no such file.
     absent = Output(1, "", "cat: /proc/sys/net/netfilter/nf_conntrack_helper: No such file or directory")
-    assert not neighbours.helped_unasked(absent)
-    assert not neighbours.helped_unasked(Output(0, "0\n"))
-    assert neighbours.helped_unasked(Output(0, "1\n"))
+    assert not coexistence.helped_unasked(absent)
+    assert not coexistence.helped_unasked(Output(0, "0\n"))
+    assert coexistence.helped_unasked(Output(0, "1\n"))
