@@ -172,12 +172,12 @@ def _iptables(segments: Segments, bridges: dict[str, str], quiet: list[str], ser
         exempt = [f"{iptables.TRANSLATED} -j RETURN"] if public and sent and family == 4 else []
         rules = {"FORWARD": [*exempt, *sent, *got], "INPUT": sent, "OUTPUT": []}
         if family == 6:
-            refused = [f"! -s {_CLIENTS} {{}} -p udp -m udp --dport 547"]
-            refused += [f'{{}} -p udp -m udp --dport 547 -m u32 --u32 "{match}"' for match in _REBIND["iptables"]]
+            refused = [(f"! -s {_CLIENTS} ", ""), *(("", f' -m u32 --u32 "{match}"') for match in _REBIND["iptables"])]
             rules["INPUT"] = [
-                *(f"{match.format(f'-i {bridge}')} -j DROP" for bridge in served for match in refused),
-                *sent,
-            ]
+                f"{source}-i {bridge} -p udp -m udp --dport 547{kind} -j DROP"
+                for bridge in served
+                for source, kind in refused
+            ] + sent
             rules["OUTPUT"] = [f"-o {bridge} -p ipv6-icmp -m icmp6 --icmpv6-type 137 -j DROP" for bridge in quiet]
         for parent, lines in rules.items():
             if lines:
