@@ -133,11 +133,14 @@ def _unknown() -> None:
 
 def compare(before: Mapping[str, State], wanted: Mapping[str, State]) -> dict[str, Delta]:
     """The differences by subsystem."""
-    deltas = {}
+    deltas: dict[str, Delta] = {}
     for subsystem in ORDER:
         have, want = before[subsystem.name], wanted[subsystem.name]
-        if not subsystem.prunable:
-            have = {key: value for key, value in have.items() if key in want}
+        lost = subsystem.lost(have, deltas)
+        if lost or not subsystem.prunable:
+            have = {
+                key: value for key, value in have.items() if key not in lost and (key in want or subsystem.prunable)
+            }
         deltas[subsystem.name] = Delta.between(have, want)
     return deltas
 

@@ -133,6 +133,13 @@ class Subsystem:
         """The objects that this scope owns now. Foreign objects never appear."""
         raise NotImplementedError
 
+    def lost(self, state: State, deltas: Mapping[str, Delta]) -> Collection[str]:
+        """Keys of what goes by itself when subsystems before this one are written; it is written again.
+
+        state: what is there. deltas: by name of the subsystem.
+        """
+        return ()
+
     def put(self, context: Context, delta: Delta) -> list[Command]:
         """Commands that create delta.added and rewrite delta.changed; safe to run after a part of them was run."""
         raise NotImplementedError

@@ -80,7 +80,10 @@ class OwnLinks(Subsystem):
             lines += self.make(name, old, value)
             mode = word(value, _ADDRGENMODE) or "none"
             mark = "''" if _UNMARKED in value.split() else alias(context.scope)
-            settings = "".join(f"{key} {word(value, key)} " for key in self.settings)
+            # Only what differs: the kernel forgets all neighbours of a link whose MAC is set, to whatever.
+            settings = "".join(
+                f"{key} {word(value, key)} " for key in self.settings if word(value, key) != word(old, key)
+            )
             # `ip link add` does not take an alias along: the kernel ignores it there.
             lines.append(f"link set dev {name} {settings}alias {mark} addrgenmode {mode}")
             # A line of its own: in one message the kernel would bring the link up first and give it an address.

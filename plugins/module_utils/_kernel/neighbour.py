@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import (
     Command,
@@ -17,8 +17,10 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base impor
     Subsystem,
     batches,
 )
+from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.link import word
 
 _PERMANENT = "PERMANENT"
+_MAC = "address"
 
 
 class Neighbour(Subsystem):
@@ -46,6 +48,12 @@ class Neighbour(Subsystem):
             kind = [word for word in shown if word.isupper() and word != _PERMANENT]
             state[f"{words[2]} {words[0]}"] = " ".join(mac + kind)
         return state
+
+    def lost(self, state: State, deltas: Mapping[str, Delta]) -> Collection[str]:
+        links = deltas["link"]
+        # neigh_changeaddr() in net/core/neighbour.c spares none.
+        changed = {name for name in links.changed if word(links.before[name], _MAC) != word(links.after[name], _MAC)}
+        return {key for key in state if key.partition(" ")[0] in changed}
 
     def put(self, context: Context, delta: Delta) -> list[Command]:
         lines = [_replace(key, delta.after[key], context) for key in delta.put]
