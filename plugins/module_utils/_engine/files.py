@@ -80,9 +80,10 @@ class Files:
                 have[path] = text
         return Delta.between(have, wanted)
 
-    def others(self) -> bool:
-        """Whether another role of ours is installed on this host."""
-        return any(os.path.exists(f"{self.base}/{name}/record.json") for name in SCOPES if name != self.scope.name)
+    def others(self) -> list[str]:
+        """Records of other roles of ours that are installed on this host."""
+        paths = [f"{self.base}/{name}/record.json" for name in SCOPES if name != self.scope.name]
+        return [path for path in paths if os.path.exists(path)]
 
     def prepare(self, delta: Delta) -> None:
         """Before write(): know the folders that it will make."""
@@ -97,6 +98,13 @@ class Files:
     def settled(self) -> list[str]:
         """After the last write: folders that are still there, and would go with what is in them."""
         return sorted(folder for folder in self.made if os.path.isdir(self.root + folder))
+
+    def pass_on(self) -> None:
+        """For a role that goes: the folders that it made, and that stay for files of others, become another role's."""
+        folders = dict.fromkeys(self.settled(), "")
+        if folders and (others := self.others()):
+            record = store.read_json(others[0])
+            store.write_json(others[0], {**record, "folder": {**record.get("folder", {}), **folders}})
 
     def write(self, delta: Delta) -> None:
         for folder in {os.path.dirname(path) for path in (*delta.before, *delta.after)}:

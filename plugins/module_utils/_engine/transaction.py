@@ -346,6 +346,8 @@ class Transaction:
         content = {name: recorded(name, state) for name, state in wanted.items()}
         content.update(file=dict.fromkeys(files, ""), folder=dict.fromkeys(self.files.settled(), ""))
         content["plan"] = {"id": self.content.get("id", "")}
+        if not self._active():
+            self.files.pass_on()
         self._write_record(content if self._active() else {})
 
 

@@ -187,6 +187,21 @@ def test_two_roles_on_one_host_leave_each_other_alone(host1: Host) -> None:
     assert host1.files() == []
 
 
+@pytest.mark.parametrize("first, then", [("router", "hypervisor"), ("hypervisor", "router")])
+def test_the_last_role_takes_the_folders_that_the_first_made(host1: Host, first: str, then: str) -> None:
+    """In whatever order they go: Debian 13 has no /etc/iproute2."""
+    raw = inventory()
+    raw["hosts"]["host1"]["groups"] = ["hypervisors", "routers"]
+    del raw["hosts"]["router"]
+    for scope in (first, then):
+        host1.apply(host1.slice(scope, raw), scope)
+    made = host1.root / "etc/iproute2"
+    for scope in (first, then):
+        assert made.is_dir()
+        host1.apply({}, scope, removal_limit=None)
+    assert list((host1.root / "etc").iterdir()) == []
+
+
 DRIFTS = {
     "route removed": "ip route del 10.10.10.10 table 254",
     "route changed": "ip route replace 10.10.10.10/32 via 192.168.56.9",
