@@ -45,7 +45,7 @@ class Neighbour(Subsystem):
                 raise KernelError(f"ip -6 -N neigh show: cannot read {line!r}")
             shown = words[3 : words.index("proto")]
             mac = shown[1:2] if shown[0] == "lladdr" else []
-            kind = [word for word in shown if word.isupper() and word != _PERMANENT]
+            kind = [part for part in shown if part.isupper() and part != _PERMANENT]
             state[f"{words[2]} {words[0]}"] = " ".join(mac + kind)
         return state
 
