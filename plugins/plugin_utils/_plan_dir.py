@@ -98,7 +98,7 @@ def replace(path: str, texts: Iterable[str]) -> None:
 
 def read_slice(base: str, host: str, role: str) -> dict[str, Any] | None:
     """The whole slice of a role on a host, None where the plan has none."""
-    found = (read(host_path(base, host)) or {"slices": {}})["slices"].get(role)
+    found = _part(base, host, "slices", role)
     content = whole(found) if found is not None else None
     if content is not None and content["common"]:
         common = read(os.path.join(base, COMMON))
@@ -108,7 +108,11 @@ def read_slice(base: str, host: str, role: str) -> dict[str, Any] | None:
 
 def read_files(base: str, host: str, role: str) -> dict[str, Any] | None:
     """The file plan of a role on a host, None where the plan has none."""
-    found: dict[str, Any] | None = (read(host_path(base, host)) or {"files": {}})["files"].get(role)
+    return _part(base, host, "files", role)
+
+
+def _part(base: str, host: str, kind: str, role: str) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = (read(host_path(base, host)) or {}).get(kind, {}).get(role)
     return found
 
 

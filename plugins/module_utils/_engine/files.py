@@ -17,7 +17,6 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._plan.scope import 
 
 PROGRAM = 0o755
 WRITERS = 16
-HOOKS = frozenset(hooks.files(hooks.FOLDERS))
 UNIT_PATH = f"/etc/systemd/system/{systemd.UNIT}"
 
 
@@ -122,14 +121,7 @@ class Files:
 
     def _upto(self, path: str) -> str:
         """The outermost folder that goes with the file if that leaves it empty."""
-        made = [folder for folder in self.made if path.startswith(f"{folder}/")]
-        if made:
-            return min(made)
-        folder = os.path.dirname(path)
-        # Another role may have made the drop-in folder of a file that they share.
-        if folder.endswith(".d") and path not in HOOKS:
-            return folder
-        return systemd.FOLDER
+        return min((folder for folder in self.made if path.startswith(f"{folder}/")), default=systemd.FOLDER)
 
 
 def _is_program(text: str) -> bool:

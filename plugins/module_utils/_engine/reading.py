@@ -136,11 +136,10 @@ def compare(before: Mapping[str, State], wanted: Mapping[str, State]) -> dict[st
     deltas: dict[str, Delta] = {}
     for subsystem in ORDER:
         have, want = before[subsystem.name], wanted[subsystem.name]
-        lost = subsystem.lost(have, deltas)
-        if lost or not subsystem.prunable:
-            have = {
-                key: value for key, value in have.items() if key not in lost and (key in want or subsystem.prunable)
-            }
+        if not subsystem.prunable:
+            have = {key: value for key, value in have.items() if key in want}
+        if lost := subsystem.lost(have, deltas):
+            have = {key: value for key, value in have.items() if key not in lost}
         deltas[subsystem.name] = Delta.between(have, want)
     return deltas
 

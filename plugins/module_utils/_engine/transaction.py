@@ -346,9 +346,11 @@ class Transaction:
         content = {name: recorded(name, state) for name, state in wanted.items()}
         content.update(file=dict.fromkeys(files, ""), folder=dict.fromkeys(self.files.settled(), ""))
         content["plan"] = {"id": self.content.get("id", "")}
-        if not self._active():
+        if self._active():
+            self._write_record(content)
+        else:
             self.files.pass_on()
-        self._write_record(content if self._active() else {})
+            self._write_record({})
 
 
 __all__ = ["REMOVAL_LIMIT", "FailedError", "LockedError", "Options", "RefusedError", "Result", "Transaction"]

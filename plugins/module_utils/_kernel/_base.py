@@ -175,6 +175,14 @@ def batches(lines: Iterable[str]) -> Iterator[str]:
         yield "\n".join(chunk) + "\n"
 
 
+def forced(lines: Iterable[str], *options: str) -> list[Command]:
+    """Commands for `ip -batch` that go on after a line that fails: what it is about may be gone already.
+
+    What is left wrong is seen when the state is read back. options: before the others, such as `-6`.
+    """
+    return [Command(("ip", *options, "-force", "-batch", "-"), text, ok=(0, 1)) for text in batches(lines)]
+
+
 def failing_line(command: Command, output: Output) -> str:
     """The line of the command's standard input that the program refused, or "" where it names none."""
     match = _LINE.search(output.stderr) or _LINE.search(output.stdout)

@@ -16,6 +16,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base impor
     State,
     Subsystem,
     batches,
+    forced,
 )
 
 PRESENT = "present"
@@ -77,6 +78,4 @@ def _replace(key: str, value: str) -> str:
 
 
 def _delete(keys: Sequence[str]) -> list[Command]:
-    """Commands that go on when an address is gone already; one that stays is seen when the state is read back."""
-    lines = ["addr del {1} dev {0}".format(*key.split(" ")) for key in keys]
-    return [Command(("ip", "-force", "-batch", "-"), text, ok=(0, 1)) for text in batches(lines)]
+    return forced("addr del {1} dev {0}".format(*key.split(" ")) for key in keys)

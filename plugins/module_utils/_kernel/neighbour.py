@@ -16,6 +16,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base impor
     State,
     Subsystem,
     batches,
+    forced,
 )
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.link import word
 
@@ -60,9 +61,7 @@ class Neighbour(Subsystem):
         return [Command(("ip", "-6", "-batch", "-"), text) for text in batches(lines)]
 
     def drop(self, context: Context, delta: Delta) -> list[Command]:
-        # One that is gone already is none to stop for; one that stays is seen when the state is read back.
-        lines = ["neigh del {1} dev {0}".format(*key.split(" ")) for key in delta.removed]
-        return [Command(("ip", "-6", "-force", "-batch", "-"), text, ok=(0, 1)) for text in batches(lines)]
+        return forced(("neigh del {1} dev {0}".format(*key.split(" ")) for key in delta.removed), "-6")
 
     def boot(self, context: Context) -> dict[str, str]:
         lines = [f"{_replace(key, mac, context)}\n" for key, mac in sorted(context.desired.items())]

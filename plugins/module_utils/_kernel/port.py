@@ -14,7 +14,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base impor
     Output,
     State,
     Subsystem,
-    batches,
+    forced,
 )
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel.link import links
 
@@ -49,8 +49,8 @@ class Port(Subsystem):
             flag, ports = _split(delta.after[bridge])
             wanted.update((port, flag) for port in ports)
             lines += [f"link set dev {port} type bridge_slave isolated {on}" for port, on in sorted(wanted.items())]
-        # A port may be unplugged while this runs. What is left wrong is seen when the state is read back.
-        return [Command(("ip", "-force", "-batch", "-"), text, ok=(0, 1)) for text in batches(lines)]
+        # A port may be unplugged while this runs.
+        return forced(lines)
 
     def drop(self, context: Context, delta: Delta) -> list[Command]:
         return []

@@ -17,6 +17,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base impor
     State,
     Subsystem,
     batches,
+    forced,
 )
 
 FAMILIES = ("4", "6")
@@ -179,10 +180,9 @@ def _line(verb: str, key: str, value: str, context: Context) -> str:
 
 
 def _delete(family: str, keys: Iterable[str], delta: Delta, context: Context) -> list[Command]:
-    """Commands that go on when a route is gone already; one that stays is seen when the state is read back."""
     lines = []
     for key in keys:
         _family, table, destination = key.split(" ")
         line = f"route del {destination} table {table} proto {context.scope.protocol}"
         lines += [line] * (1 + delta.before[key].count("\n"))
-    return [Command(("ip", f"-{family}", "-force", "-batch", "-"), text, ok=(0, 1)) for text in batches(lines)]
+    return forced(lines, f"-{family}")

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base import (
     Command,
@@ -17,6 +17,7 @@ from ansible_collections.plainlinux.vpc.plugins.module_utils._kernel._base impor
     State,
     Subsystem,
     batches,
+    forced,
 )
 
 FAMILIES = ("4", "6")
@@ -66,7 +67,7 @@ class Rule(Subsystem):
         commands = []
         for family in FAMILIES:
             commands += [Command(("ip", f"-{family}", "-batch", "-"), text) for text in batches(add[family])]
-            commands += _delete(family, remove[family])
+            commands += forced(remove[family], f"-{family}")
         return commands
 
     def drop(self, context: Context, delta: Delta) -> list[Command]:
@@ -74,7 +75,7 @@ class Rule(Subsystem):
         for family in FAMILIES:
             keys = [key for key in delta.removed if key[0] == family]
             lines = [_line("del", key, value, context) for key in keys for value in delta.before[key].splitlines()]
-            commands += _delete(family, lines)
+            commands += forced(lines, f"-{family}")
         return commands
 
     def boot(self, context: Context) -> dict[str, str]:
@@ -125,8 +126,3 @@ def _line(verb: str, key: str, value: str, context: Context) -> str:
     if not selector.startswith(("from ", "not ")):
         selector = f"from all {selector}"
     return f"rule {verb} pref {priority} {selector} {value} proto {context.scope.protocol}"
-
-
-def _delete(family: str, lines: Iterable[str]) -> list[Command]:
-    """Commands that go on when a rule is gone already; one that stays is seen when the state is read back."""
-    return [Command(("ip", f"-{family}", "-force", "-batch", "-"), text, ok=(0, 1)) for text in batches(lines)]

@@ -63,25 +63,23 @@ def slice_of(layout: Layout, name: str) -> State:
         _bridge(state, layout, network, is_router)
         if identity.bridge_name(network.name) in filtered:
             state["link"][identity.bridge_name(network.name)] += f" {FILTERED}"
-    asked = {network.name for network in networks if network.guests.bridge_address6 is not None}
     for port in layout.by_hypervisor.get(name, []):
         if port.network not in layout.routed:
             continue
-        if port.network in asked:
-            own = format_ipv6(link_local(port.mac))
-            state["neighbour"][f"{identity.bridge_name(port.network)} {own}"] = port.mac
-        device = f"dev {identity.bridge_name(port.network)}"
+        bridge = identity.bridge_name(port.network)
+        if layout.routed[port.network].guests.bridge_address6 is not None:
+            state["neighbour"][f"{bridge} {format_ipv6(link_local(port.mac))}"] = port.mac
         for family, address in port.addresses:
-            state["route"][f"{family} {MAIN_TABLE} {address}"] = device
+            state["route"][f"{family} {MAIN_TABLE} {address}"] = f"dev {bridge}"
             # Also in the bridge's own table: else the host answers ARP for its local guests, and races with them.
-            state["route"][f"{family} {layout.tables[port.network]} {address}"] = device
+            state["route"][f"{family} {layout.tables[port.network]} {address}"] = f"dev {bridge}"
     bridges = {identity.bridge_name(network.name): layout.segments.of[network.name] for network in networks}
     quiet = [
         identity.bridge_name(network.name)
         for network in networks
         if network.cidr6 is not None and network.local_switching == "isolated"
     ]
-    served = [identity.bridge_name(network.name) for network in networks if network.name in asked]
+    served = [identity.bridge_name(network.name) for network in networks if network.guests.bridge_address6 is not None]
     # A hypervisor that is a router itself translates public addresses before its filter sees where they lead.
     public = is_router and bool(layout.model.public or layout.model.forwards)
     if host.backend == "iptables":

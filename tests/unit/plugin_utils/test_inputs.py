@@ -187,9 +187,10 @@ def test_file_plans_are_written_and_old_ones_removed(tmp_path: Path) -> None:
     made = Plan(parse(inventory(hosts=hosts, vpc_vpn_connections=[AWS1])), "id1")
     write(made, base)
     assert not old.exists()
-    found = dict(made.hosts())
-    assert _plan_dir.read_files(base, "vpn1", "vpn_gateway") == found["vpn1"]["files"]["vpn_gateway"]
-    assert _plan_dir.read_files(base, "host1", "guest_network") == found["host1"]["files"]["guest_network"]
+    found = {(host, role): item for host, content in made.hosts() for role, item in content["files"].items()}
+    assert ("vpn1", "vpn_gateway") in found
+    for (host, role), content in found.items():
+        assert _plan_dir.read_files(base, host, role) == content
     assert _plan_dir.read_files(base, "host1", "vpn_gateway") is None
     assert _plan_dir.read_files(base, "host9", "vpn_gateway") is None
     made = Plan(parse(inventory()), "id2")

@@ -176,7 +176,10 @@ def test_a_host_has_what_its_guests_need() -> None:
     nothing: dict[str, Any] = {"files": [], "validate": [], "apply": [], "units": [], "questions": []}
     alone = plan_of(vpc_instances=[guest for guest in GUESTS if guest["name"] not in ("vm3",)])
     assert files(alone, "host2") == {"format": 1, "id": "test", "host": "host2", **nothing}
-    assert [host for host, content in alone.hosts() if list(content["files"]) == [GUEST_NETWORK]] == ["host1", "host2"]
+    assert [(host, role) for host, content in alone.hosts() for role in content["files"]] == [
+        ("host1", GUEST_NETWORK),
+        ("host2", GUEST_NETWORK),
+    ]
 
 
 def test_the_plan_of_the_kernel() -> None:

@@ -262,9 +262,11 @@ def test_modules_and_programs(variables: dict[str, str], modules: list[str]) -> 
     made = plan(legacy(), vpn1=host(105, "vpn_gateways", **variables))
     assert sorted(state(made, "vpn1")["module"]) == modules
     assert ("xfrm" in state(made, "vpn1")) is ("xfrm_interface" in modules)
-    content = dict(made.hosts())["vpn1"]["files"]["vpn_gateway"]
+    ((name, content),) = (
+        (name, item["files"]["vpn_gateway"]) for name, item in made.hosts() if "vpn_gateway" in item["files"]
+    )
     known = made.summary()["hosts"]["vpn1"]["vpn"]
-    assert (content["id"], content["host"]) == ("id", "vpn1")
+    assert (name, content["id"], content["host"]) == ("vpn1", "id", "vpn1")
     assert known == {"provider": content["provider"], "ipsec_backend": content["ipsec"]}
     assert content["tunnels"] == [
         {
